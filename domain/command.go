@@ -1,0 +1,124 @@
+package domain
+
+import (
+	"encoding/json"
+
+	"github.com/infinite-kanvas/kanvas/events"
+)
+
+// Actor is who asks. ID is a user id, "anon:" and an id made by the server, or SystemID.
+type Actor struct{ ID string }
+
+// SystemID acts for process handlers; it may do what no person may (checkpoints) and nothing else.
+const SystemID = "system"
+
+// Role of a participant. The zero Role is none.
+type Role string
+
+// Roles, strongest first.
+const (
+	RoleOwner     Role = "owner"
+	RoleEditor    Role = "editor"
+	RoleCommenter Role = "commenter"
+	RoleViewer    Role = "viewer"
+)
+
+// Visibility of a room.
+type Visibility string
+
+// Visibilities. Public: listed, anybody enters. Unlisted: who knows the id enters. Private: participants only.
+const (
+	Public   Visibility = "public"
+	Unlisted Visibility = "unlisted"
+	Private  Visibility = "private"
+)
+
+// Command is what somebody asks of a room. The implementations are the structs below; CommandName is the wire name.
+type Command interface{ CommandName() string }
+
+// Commands. Those with personal text carry it twice: Text as asked, and Sealed as commands sealed it; Decide uses Sealed alone.
+type (
+	// CreateRoom makes the room. Repeated by the same owner it changes nothing; by another it is CodeConflict.
+	CreateRoom struct {
+		Name, Description string
+		Visibility        Visibility
+		DefaultRole       Role
+	}
+	UpdateRoom struct {
+		Name, Description *string
+		Visibility        *Visibility
+		DefaultRole       *Role
+	}
+	DeleteRoom struct{}
+	// Join records the first entry of an identity. It changes nothing for participants and anonymous actors.
+	Join struct{}
+	// Checkpoint is the system's alone.
+	Checkpoint struct{}
+	SetRole    struct {
+		User string
+		Role Role
+	}
+	RemoveParticipant struct{ User string }
+	AddElement        struct {
+		Element *Element // z is ignored: Decide gives it
+		Before  string   // element id, or "" for the front
+	}
+	PatchElement struct {
+		ID    string
+		Set   events.Members
+		Unset []string
+	}
+	RemoveElements  struct{ IDs []string }
+	ReorderElements struct {
+		IDs           []string
+		Before, After string // element ids, at most one of Before, After, To
+		To            string // "front" or "back"
+	}
+	PostChat struct {
+		Text   string
+		Sealed events.Sealed
+		// For actors without a user stream (see events.ChatPostedData).
+		Name          string
+		SealedName    events.Sealed
+		Color, UserID string
+	}
+	AddComment struct {
+		ID, ElementID string
+		X, Y          *float64
+		Text          string
+		Sealed        events.Sealed
+	}
+	ResolveComment struct{ ID string }
+	Undo           struct{}
+	Redo           struct{}
+	// Restore carries the elements of the revision as commands read them from the log (Decide does no IO).
+	Restore struct {
+		Revision uint64
+		Elements []*Element // paint order, filled in by commands
+	}
+)
+
+func (CreateRoom) CommandName() string        { return "room.create" }
+func (UpdateRoom) CommandName() string        { return "room.update" }
+func (DeleteRoom) CommandName() string        { return "room.delete" }
+func (Join) CommandName() string              { return "participant.join" }
+func (Checkpoint) CommandName() string        { return "room.checkpoint" }
+func (SetRole) CommandName() string           { return "participant.set_role" }
+func (RemoveParticipant) CommandName() string { return "participant.remove" }
+func (AddElement) CommandName() string        { return "element.add" }
+func (PatchElement) CommandName() string      { return "element.patch" }
+func (RemoveElements) CommandName() string    { return "element.remove" }
+func (ReorderElements) CommandName() string   { return "element.reorder" }
+func (PostChat) CommandName() string          { return "chat.post" }
+func (AddComment) CommandName() string        { return "comment.add" }
+func (ResolveComment) CommandName() string    { return "comment.resolve" }
+func (Undo) CommandName() string              { return "undo" }
+func (Redo) CommandName() string              { return "redo" }
+func (Restore) CommandName() string           { return "canvas.restore" }
+
+// ParseCommand reads a command of the v1 contract (the ones clients may send). data must have passed events.CheckJSON.
+// A data URL in src is allowed here (commands take it out before Decide), so an element may be larger than MaxElementBytes.
+// Errors are *Error with CodeInvalidCommand or CodeTooLarge.
+func ParseCommand(name string, data json.RawMessage) (Command, error) {
+	return parseCommand(name, data)
+}

@@ -1,0 +1,116 @@
+package events
+
+import "encoding/json"
+
+// Sealed is personal text encrypted under a key of the person (see commands.Sealer): "k1." and base64url of nonce and ciphertext.
+// The empty Sealed is the empty text.
+type Sealed string
+
+// Payloads of room streams, newest versions. Version 1 unless said otherwise in registry.go.
+type (
+	RoomCreatedData struct {
+		Name        string `json:"name"`
+		Description string `json:"description,omitempty"`
+		Visibility  string `json:"visibility"`      // public, unlisted, private
+		DefaultRole string `json:"default_role"`    // role of who enters a public or unlisted room
+		Owner       string `json:"owner,omitempty"` // user id; empty for rooms born by an anonymous connection
+	}
+	// RoomUpdatedData holds the members that changed; nil did not.
+	RoomUpdatedData struct {
+		Name        *string `json:"name,omitempty"`
+		Description *string `json:"description,omitempty"`
+		Visibility  *string `json:"visibility,omitempty"`
+		DefaultRole *string `json:"default_role,omitempty"`
+	}
+	RoomDeletedData struct{}
+	// RoomCheckpointedData asks projections to keep the room's state as of Revision (the revision before this event).
+	RoomCheckpointedData struct {
+		Revision uint64 `json:"revision"`
+	}
+	ParticipantJoinedData struct {
+		User string `json:"user_id"`
+		Role string `json:"role"`
+	}
+	ParticipantRoleChangedData struct {
+		User string `json:"user_id"`
+		Role string `json:"role"`
+	}
+	ParticipantRemovedData struct {
+		User string `json:"user_id"`
+	}
+	// ElementAddedData carries the whole stored element, canonical (see domain.Element), its id, type and z included.
+	ElementAddedData struct {
+		Element json.RawMessage `json:"element"`
+	}
+	// Member is one property of an element: Value is compact JSON.
+	Member struct {
+		Key   string
+		Value json.RawMessage
+	}
+	// Members is a JSON object whose order is kept sorted by key; keys are unique.
+	Members []Member
+	// ElementPatchedData sets and unsets properties, each on its own.
+	ElementPatchedData struct {
+		ID    string   `json:"id"`
+		Set   Members  `json:"set,omitempty"`
+		Unset []string `json:"unset,omitempty"`
+	}
+	// ElementRemovedData is version 2; version 1 had one "id".
+	ElementRemovedData struct {
+		IDs []string `json:"ids"`
+	}
+	// ChatPostedData: the message's id is the event's. Name, Color and UserID are set for people without a user stream
+	// (old clients without a token): what the others were shown.
+	ChatPostedData struct {
+		Text   Sealed `json:"text"`
+		Name   Sealed `json:"name,omitempty"`
+		Color  string `json:"color,omitempty"`
+		UserID string `json:"user_id,omitempty"`
+	}
+	CommentAddedData struct {
+		ID        string   `json:"id"`
+		ElementID string   `json:"element_id,omitempty"`
+		X         *float64 `json:"x,omitempty"`
+		Y         *float64 `json:"y,omitempty"`
+		Text      Sealed   `json:"text"`
+	}
+	CommentResolvedData struct {
+		ID string `json:"id"`
+	}
+)
+
+// Payloads of user and asset streams.
+type (
+	// UserCreatedData: Kind is "guest", "local" (kanvas token) or "clerk".
+	UserCreatedData struct {
+		Kind   string `json:"kind"`
+		Name   Sealed `json:"name"`
+		Email  Sealed `json:"email,omitempty"`
+		Avatar Sealed `json:"avatar,omitempty"`
+		Color  string `json:"color"` // #RRGGBB
+	}
+	// UserUpdatedData holds the members that changed; nil did not.
+	UserUpdatedData struct {
+		Name   *Sealed `json:"name,omitempty"`
+		Email  *Sealed `json:"email,omitempty"`
+		Avatar *Sealed `json:"avatar,omitempty"`
+		Color  *string `json:"color,omitempty"`
+	}
+	UserDeletedData struct{}
+	// AssetStoredData: the bytes are in the object store under Key, complete, before this event is.
+	AssetStoredData struct {
+		User        string `json:"user_id"`
+		Room        string `json:"room_id,omitempty"`
+		Key         string `json:"key"`
+		ContentType string `json:"content_type"`
+		Size        int64  `json:"size"` // bytes
+		SHA256      string `json:"sha256"`
+		Width       int    `json:"width,omitempty"` // pixels; 0 unknown
+		Height      int    `json:"height,omitempty"`
+	}
+	// AssetAttachedData: an element of the room showed the asset from Revision of the room on.
+	AssetAttachedData struct {
+		Room     string `json:"room_id"`
+		Revision uint64 `json:"revision"`
+	}
+)
