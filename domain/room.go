@@ -1,0 +1,116 @@
+package domain
+
+import "github.com/infinite-kanvas/kanvas/events"
+
+// Room is the state of one room: everything Decide and a joining client depend on, and nothing else.
+// It is not safe for concurrent use; one goroutine owns it.
+type Room struct {
+	head
+	id       string
+	canvas   canvas
+	people   map[string]*person
+	chat     []ChatMessage // oldest first, at most ChatKept
+	comments []*Comment    // in the order they were added; the values are never modified
+	byID     map[string]int
+	undo     undoState
+	once     onceState
+	journal  journal
+}
+
+// head is the part of a room that is copied as a whole into the journal.
+type head struct {
+	exists, deleted   bool
+	checkpointed      bool // the last event is a checkpoint
+	name, description string
+	visibility        Visibility
+	defaultRole       Role
+	owner             string // who made the room; "" for rooms born by an anonymous connection
+	created, updated  int64  // Unix ms
+	revision          uint64
+	sum               string
+	at                int64 // Unix ms of the last commit
+	seq               uint64
+}
+
+// person is what a room knows of an identity that is or was a participant. Values are never modified, only replaced.
+type person struct {
+	user      string
+	role      Role
+	joinedAt  int64  // Unix ms
+	joinedRev uint64 // revision of the event that let them in
+	removed   bool
+}
+
+// Participant is a person with a role of its own in a room.
+type Participant struct {
+	User     string
+	Role     Role
+	JoinedAt int64 // Unix ms
+}
+
+// ChatMessage is one message as room state keeps it; its text stays sealed.
+type ChatMessage struct {
+	ID       string // of its event
+	Revision uint64
+	User     string // actor id
+	At       int64  // Unix ms
+	Text     events.Sealed
+	// For actors without a user stream: what the others were shown (see events.ChatPostedData).
+	Name          events.Sealed
+	Color, UserID string
+}
+
+// Comment is one comment as room state keeps it; its text stays sealed.
+type Comment struct {
+	ID, ElementID string   // ElementID is "" where it belongs to no element
+	X, Y          *float64 // never modified
+	User          string   // who wrote it
+	At            int64    // Unix ms
+	Text          events.Sealed
+	Resolved      bool
+	ResolvedBy    string
+	ResolvedAt    int64 // Unix ms
+}
+
+// NewRoom returns the state of a room in whose stream nothing happened yet.
+func NewRoom(id string) *Room {
+	r := &Room{id: id, people: map[string]*person{}, byID: map[string]int{}}
+	r.canvas.init()
+	r.undo.init()
+	r.once.init()
+	return r
+}
+
+// ID is the room's id.
+func (r *Room) ID() string { return r.id }
+
+// Exists reports whether the room was ever created; a deleted room exists too.
+func (r *Room) Exists() bool { return r.exists }
+
+// Deleted reports whether the room was deleted; nothing happens in it any more.
+func (r *Room) Deleted() bool { return r.deleted }
+
+// Revision is the number of the last event; 0 before the first.
+func (r *Room) Revision() uint64 { return r.revision }
+
+// Sum is that of the last commit; "" before the first.
+func (r *Room) Sum() string { return r.sum }
+
+// At is the time of the last commit in Unix milliseconds.
+func (r *Room) At() int64 { return r.at }
+
+// Seq is the last commit's position in its log partition.
+func (r *Room) Seq() uint64 { return r.seq }
+
+// Name, Description, Visibility and DefaultRole are the room's own properties.
+func (r *Room) Name() string           { return r.name }
+func (r *Room) Description() string    { return r.description }
+func (r *Room) Visibility() Visibility { return r.visibility }
+func (r *Room) DefaultRole() Role      { return r.defaultRole }
+
+// OwnerID is who made the room; "" where an anonymous connection did. It doesn't change, whoever is an owner later.
+func (r *Room) OwnerID() string { return r.owner }
+
+// CreatedAt and UpdatedAt are in Unix milliseconds. Checkpoints don't count as updates.
+func (r *Room) CreatedAt() int64 { return r.created }
+func (r *Room) UpdatedAt() int64 { return r.updated }
