@@ -34,6 +34,7 @@ type Result struct {
 type View struct {
 	Room         RoomInfo
 	Revision     uint64
+	Deleted      bool  // the room was deleted at or before Revision
 	At           int64 // Unix ms of the last commit
 	Seq          uint64
 	Elements     []*domain.Element // paint order
