@@ -1,0 +1,45 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"time"
+)
+
+// samples are durations to take quantiles of.
+type samples []time.Duration
+
+func (s samples) q(p float64) time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := append(samples{}, s...)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
+	return sorted[min(int(float64(len(sorted))*p), len(sorted)-1)]
+}
+
+// rawFsync measures n times write+fsync of 512 bytes at the end of a file in dir: the floor of every durable ack.
+func rawFsync(dir string, n int) (samples, error) {
+	path := filepath.Join(dir, "fsync.probe")
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(path)
+	defer f.Close()
+	block := make([]byte, 512)
+	var s samples
+	for range n {
+		t := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return nil, fmt.Errorf("probe: %w", err)
+		}
+		if err := f.Sync(); err != nil {
+			return nil, fmt.Errorf("probe: %w", err)
+		}
+		s = append(s, time.Since(t))
+	}
+	return s, nil
+}
