@@ -32,9 +32,6 @@ const (
 	ReasonSize      = "text too long"
 )
 
-// keysOnStack is how many member names (of all objects open at one time) are remembered without an allocation.
-const keysOnStack = 32
-
 // CheckJSON reports whether b is one JSON value that every part of the system can keep and give back unchanged. Beyond the
 // grammar it refuses invalid UTF-8, lone surrogate escapes, NUL characters, two members of one name in an object (however they
 // are escaped), the member name __proto__, arrays and objects nested deeper than maxDepth (a scalar has depth 0), and numbers
@@ -89,17 +86,18 @@ func (c *checker) all() error {
 
 func (c *checker) error() error { return &JSONError{Offset: c.at, Reason: c.reason} }
 
-// value checks the value that starts at i. Room for member names is made only where there may be any.
+// value checks the value that starts at i. Room for names is made only where there may be any.
 func (c *checker) value(i int) int {
-	if i < len(c.b) && (c.b[i] == '{' || c.b[i] == '[') && c.strict {
-		var room [keysOnStack]nameRef
-		return c.nested(i, 0, room[:0])
+	if c.strict && i < len(c.b) && (c.b[i] == '{' || c.b[i] == '[') {
+		var names nameStack
+		return c.nested(i, 0, &names)
 	}
 	return c.nested(i, 0, nil)
 }
 
-// nested checks a value inside of depth arrays and objects. names holds the names of the objects around it.
-func (c *checker) nested(i, depth int, names []nameRef) int {
+// nested checks a value inside of depth arrays and objects. names is nil unless strict. (It is no field of checker, as it
+// would then be on the heap.)
+func (c *checker) nested(i, depth int, names *nameStack) int {
 	if i >= len(c.b) {
 		return c.syntax(i)
 	}
@@ -135,7 +133,7 @@ func (c *checker) word(i int, w string) int {
 	return i + len(w)
 }
 
-func (c *checker) array(i, depth int, names []nameRef) int {
+func (c *checker) array(i, depth int, names *nameStack) int {
 	i = c.skip(i)
 	if i < len(c.b) && c.b[i] == ']' {
 		return i + 1
@@ -158,11 +156,14 @@ func (c *checker) array(i, depth int, names []nameRef) int {
 	}
 }
 
-func (c *checker) object(i, depth int, names []nameRef) int {
-	outer := len(names)
+func (c *checker) object(i, depth int, names *nameStack) int {
 	i = c.skip(i)
 	if i < len(c.b) && c.b[i] == '}' {
 		return i + 1
+	}
+	outer := 0
+	if c.strict {
+		outer = names.len()
 	}
 	for {
 		start := i
@@ -174,7 +175,7 @@ func (c *checker) object(i, depth int, names []nameRef) int {
 			if n.is(c.b, "__proto__") {
 				return c.fail(start, ReasonProto)
 			}
-			names = append(names, n)
+			names.push(n)
 		}
 		if i = c.skip(i); i >= len(c.b) || c.b[i] != ':' {
 			return c.syntax(i)
@@ -189,8 +190,11 @@ func (c *checker) object(i, depth int, names []nameRef) int {
 		case ',':
 			i = c.skip(i + 1)
 		case '}':
-			if at := duplicate(c.b, names[outer:]); at >= 0 {
-				return c.fail(at, ReasonDuplicate)
+			if c.strict {
+				if at := duplicate(c.b, names.from(outer)); at >= 0 {
+					return c.fail(at, ReasonDuplicate)
+				}
+				names.cut(outer)
 			}
 			return i + 1
 		default:

@@ -136,6 +136,22 @@ func TestCheckJSONManyNames(t *testing.T) {
 	}
 }
 
+// TestCheckJSONNamesStack: many small objects inside of one with many names don't cost a copy of those each, however many they are.
+func TestCheckJSONNamesStack(t *testing.T) {
+	small := `{"s":[` + strings.Repeat(`{"a":1},`, 200) + `{}],`
+	for n := keysOnStack - 2; n < 8*keysOnStack; n++ {
+		outer := object(n, func(i int) string { return fmt.Sprintf(`"k%d"`, i) })
+		b := []byte(outer[:len(outer)-1] + `,"o":` + small + outer[1:] + `}`)
+		if allocs := testing.AllocsPerRun(1, func() {
+			if err := CheckJSON(b, 4); err != nil {
+				t.Fatal(err)
+			}
+		}); allocs > 10 {
+			t.Fatalf("%d names outside: %v allocations", n, allocs)
+		}
+	}
+}
+
 func TestCompact(t *testing.T) {
 	for _, s := range []string{` { "a b" : [ 1 , 2 ] , "c\" d" : "\\" } `, "\n\t[ ]\r", `"  "`, ``, `1.50`, `"é \u00e9"`, `"unfinished \`} {
 		got := Compact([]byte("x"), []byte(s))
