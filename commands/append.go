@@ -157,9 +157,7 @@ func (a *actor) append(c *events.Commit) (outcome, error) {
 	out := outcomeOf(err)
 	if out == unknown {
 		a.metrics.unknown.Inc()
-		if seq, out, err = a.resolve(c, after, payload, err); isDamage(err) {
-			return stored, err
-		}
+		seq, out, err = a.resolve(c, after, payload)
 	}
 	if out != stored {
 		return out, err
@@ -197,7 +195,7 @@ func outcomeOf(err error) outcome {
 
 // resolve finds out whether a commit of unknown outcome is stored. Where the stream has not moved it appends the same bytes at the same
 // expected sequence again: of the two at most one can be stored, and the earlier one may still be on its way.
-func (a *actor) resolve(c *events.Commit, after uint64, payload []byte, cause error) (uint64, outcome, error) {
+func (a *actor) resolve(c *events.Commit, after uint64, payload []byte) (seq uint64, out outcome, cause error) {
 	deadline := time.Now().Add(a.cfg.UnknownFor)
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		rec, ok, err := a.nextRecord(after)

@@ -1,0 +1,171 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	assetsKept      = 8192     // ids of assets known to be stored, and of attachments known to be committed
+	dataURLsAtOnce  = 64 << 20 // bytes of data URLs that are taken out at the same time; more wait
+	attachAtOnce    = 8
+	assetNamespace  = "https://github.com/infinite-kanvas/kanvas/assets"
+	anonymousPerson = "anon" // in the ids of assets of people who have none of their own for longer than a connection
+)
+
+// Assets stores pictures: their bytes, then the commit that says so. Methods may be called concurrently.
+type Assets struct {
+	streams  *Streams
+	objects  Objects
+	space    uuid.UUID
+	memory   *semaphore.Weighted
+	stored   *lru[string, struct{}]
+	attached *lru[string, struct{}]
+}
+
+// NewAssets returns the road to the streams of assets.
+func NewAssets(streams *Streams, objects Objects) *Assets {
+	return &Assets{streams: streams, objects: objects,
+		space:    uuid.NewSHA1(uuid.NameSpaceURL, []byte(assetNamespace)),
+		memory:   semaphore.NewWeighted(dataURLsAtOnce),
+		stored:   newLRU[string, struct{}](assetsKept, 0),
+		attached: newLRU[string, struct{}](assetsKept, 0),
+	}
+}
+
+// Store takes the picture out of a data URL and returns the id of its asset, once that is durable. The same bytes from the same person in the same
+// room are the same asset. CodeInvalidCommand for what is no picture or video of a known kind, CodeTooLarge over the limits.
+func (s *Assets) Store(ctx context.Context, roomID string, a domain.Actor, dataURL []byte) (string, error) {
+	weight := int64(min(len(dataURL), dataURLsAtOnce))
+	if err := s.memory.Acquire(ctx, weight); err != nil {
+		return "", err
+	}
+	defer s.memory.Release(weight)
+	data, err := decodeDataURL(dataURL)
+	if err != nil {
+		return "", err
+	}
+	kind, ok := sniff(data)
+	if !ok {
+		return "", domain.Errorf(domain.CodeInvalidCommand, "the data URL holds no png, jpeg, webp, gif, avif, mp4 or webm")
+	}
+	width, height, err := pixels(kind, data)
+	if err != nil {
+		return "", domain.Errorf(domain.CodeInvalidCommand, "the %s in the data URL is broken", kind.contentType)
+	}
+	if int64(width)*int64(height) > MaxPixels {
+		return "", domain.Errorf(domain.CodeTooLarge, "a picture has at most %d pixels", MaxPixels)
+	}
+	sum := sha256.Sum256(data)
+	id := s.id(roomID, a, sum)
+	return id.String(), s.store(ctx, id, data, &events.AssetStoredData{
+		User: a.ID, Room: roomID, Key: objectKey(a, id, kind), ContentType: kind.contentType,
+		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), Width: width, Height: height,
+	})
+}
+
+func (s *Assets) id(roomID string, a domain.Actor, sum [sha256.Size]byte) uuid.UUID {
+	person := a.ID
+	if a.Anonymous() {
+		person = anonymousPerson
+	}
+	return uuid.NewSHA1(s.space, fmt.Appendf(nil, "%s\x00%s\x00%x", roomID, person, sum))
+}
+
+// objectKey is images/{user}/{26 letters, the same for the same asset}-image.{ext}: a resend writes the same object again.
+func objectKey(a domain.Actor, id uuid.UUID, kind mediaType) string {
+	person := a.ID
+	if a.Anonymous() {
+		person = anonymousPerson
+	}
+	name := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding).EncodeToString(id[:])
+	return "images/" + person + "/" + name + "-image." + kind.ext
+}
+
+func (s *Assets) store(ctx context.Context, id uuid.UUID, data []byte, d *events.AssetStoredData) error {
+	if _, ok := s.stored.get(id.String()); ok {
+		return nil
+	}
+	stream := events.Asset(id.String())
+	cs, err := s.streams.read(ctx, stream)
+	if err != nil {
+		return err
+	}
+	if !isStored(cs) {
+		if err := s.objects.Put(ctx, d.Key, d.ContentType, bytes.NewReader(data), d.Size); err != nil {
+			return fmt.Errorf("store picture %s: %w", d.Key, err)
+		}
+		err := s.streams.change(ctx, stream, func(cs []*events.Commit) ([]events.Event, error) {
+			if isStored(cs) {
+				return nil, nil
+			}
+			return []events.Event{{Type: events.AssetStored, Actor: d.User, Payload: d}}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.stored.put(id.String(), struct{}{})
+	return nil
+}
+
+// Attach commits that a room shows assets, once for each asset and room; assets that were never stored are passed over.
+func (s *Assets) Attach(ctx context.Context, roomID string, revisions map[string]uint64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(attachAtOnce)
+	for id, revision := range revisions {
+		if _, ok := s.attached.get(id + "\x00" + roomID); ok {
+			continue
+		}
+		g.Go(func() error { return s.attach(ctx, id, roomID, revision) })
+	}
+	return g.Wait()
+}
+
+func (s *Assets) attach(ctx context.Context, id, roomID string, revision uint64) error {
+	known := false
+	err := s.streams.change(ctx, events.Asset(id), func(cs []*events.Commit) ([]events.Event, error) {
+		known = isStored(cs)
+		if !known || isAttached(cs, roomID) {
+			return nil, nil
+		}
+		return []events.Event{{Type: events.AssetAttached, Actor: domain.SystemID,
+			Payload: &events.AssetAttachedData{Room: roomID, Revision: revision}}}, nil
+	})
+	if err == nil && known {
+		s.attached.put(id+"\x00"+roomID, struct{}{})
+	}
+	return err
+}
+
+func isStored(cs []*events.Commit) bool {
+	for _, c := range cs {
+		for i := range c.Events {
+			if c.Events[i].Type == events.AssetStored {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isAttached(cs []*events.Commit, roomID string) bool {
+	for _, c := range cs {
+		for i := range c.Events {
+			if d, ok := c.Events[i].Payload.(*events.AssetAttachedData); ok && d.Room == roomID {
+				return true
+			}
+		}
+	}
+	return false
+}

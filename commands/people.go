@@ -1,0 +1,192 @@
+package commands
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
+)
+
+// Kinds of people.
+const (
+	KindGuest = "guest"
+	KindLocal = "local" // made by `kanvas token`
+	KindClerk = "clerk"
+)
+
+// Bounds of the profiles kept in memory.
+const (
+	profilesKept    = 8192
+	profileFreshFor = 30 * time.Second // then the stream is read again: another node may have changed it
+	profileTimeout  = 2 * time.Second
+)
+
+// palette is the original's: a person keeps one of these colours, by the id.
+var palette = [...]string{"#FF6B6B", "#4ECDC4", "#45B7D1", "#96CEB4", "#FECA57", "#FF9FF3", "#54A0FF", "#48DBFB"}
+
+// ColorOf is the colour of a person who has chosen none.
+func ColorOf(id string) string {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return palette[h.Sum32()%uint32(len(palette))]
+}
+
+// People implements Users.
+type People struct {
+	streams  *Streams
+	sealer   *Sealer
+	logger   *slog.Logger
+	profiles *lru[string, Profile]
+}
+
+// NewPeople returns the road to the streams of people. logger may be nil.
+func NewPeople(streams *Streams, sealer *Sealer, logger *slog.Logger) *People {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &People{streams: streams, sealer: sealer, logger: logger, profiles: newLRU[string, Profile](profilesKept, profileFreshFor)}
+}
+
+// CreateGuest implements Users.
+func (p *People) CreateGuest(ctx context.Context, name string) (Profile, error) {
+	u, err := uuid.NewRandom()
+	if err != nil {
+		return Profile{}, fmt.Errorf("id of a guest: %w", err)
+	}
+	return p.Ensure(ctx, "guest_"+hex.EncodeToString(u[:]), KindGuest, name)
+}
+
+// Ensure implements Users. A person that is known keeps its name. Forgotten people (their key destroyed, or their stream ended by
+// user.deleted) are not made again: CodeForbidden.
+func (p *People) Ensure(ctx context.Context, id, kind, name string) (Profile, error) {
+	if prof, ok := p.profiles.get(id); ok && prof.Name != "" {
+		return prof, nil
+	}
+	if !events.ValidStreamID(id) || id == domain.SystemID || (domain.Actor{ID: id}).Anonymous() {
+		return Profile{}, domain.Errorf(domain.CodeBadRequest, "this can't be a user id")
+	}
+	name, err := personName(name)
+	if err != nil {
+		return Profile{}, err
+	}
+	var state person
+	err = p.streams.change(ctx, events.User(id), func(cs []*events.Commit) ([]events.Event, error) {
+		if state = foldPerson(cs); state.known {
+			return nil, nil
+		}
+		sealed, err := p.sealer.Seal(ctx, id, name)
+		if err != nil {
+			return nil, err
+		}
+		d := &events.UserCreatedData{Kind: kind, Name: sealed, Color: ColorOf(id)}
+		state = person{known: true, name: sealed, color: d.Color}
+		return []events.Event{{Type: events.UserCreated, Actor: id, Payload: d}}, nil
+	})
+	switch {
+	case err != nil:
+		return Profile{}, err
+	case state.deleted:
+		return Profile{}, domain.Errorf(domain.CodeForbidden, "this user was deleted")
+	}
+	prof := p.profile(ctx, id, state)
+	p.profiles.put(id, prof)
+	return prof, nil
+}
+
+// Profile implements Users.
+func (p *People) Profile(ctx context.Context, id string) Profile {
+	if prof, ok := p.profiles.get(id); ok {
+		return prof
+	}
+	prof := Profile{ID: id, Color: ColorOf(id)}
+	if !events.ValidStreamID(id) || id == domain.SystemID || (domain.Actor{ID: id}).Anonymous() {
+		return prof
+	}
+	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
+	defer cancel()
+	cs, err := p.streams.read(ctx, events.User(id))
+	if err != nil {
+		p.logger.Warn("user can't be read", slog.String("event", "user_unreadable"), slog.String("userId", id), slog.Any("error", err))
+		return prof
+	}
+	prof = p.profile(ctx, id, foldPerson(cs))
+	p.profiles.put(id, prof)
+	return prof
+}
+
+// Open implements Users.
+func (p *People) Open(ctx context.Context, person string, sealed events.Sealed) (string, bool) {
+	return p.sealer.Open(ctx, person, sealed)
+}
+
+// Forget drops what is kept in memory of a person, after a change or the destruction of the key.
+func (p *People) Forget(id string) {
+	p.profiles.drop(id)
+	p.sealer.Forget(id)
+}
+
+// person is the state of a user stream.
+type person struct {
+	known, deleted bool
+	name           events.Sealed
+	color          string
+}
+
+func foldPerson(cs []*events.Commit) (s person) {
+	for _, c := range cs {
+		for i := range c.Events {
+			switch d := c.Events[i].Payload.(type) {
+			case *events.UserCreatedData:
+				s = person{known: true, name: d.Name, color: d.Color}
+			case *events.UserUpdatedData:
+				if d.Name != nil {
+					s.name = *d.Name
+				}
+				if d.Color != nil {
+					s.color = *d.Color
+				}
+			case *events.UserDeletedData:
+				s.deleted, s.name = true, ""
+			}
+		}
+	}
+	return s
+}
+
+func (p *People) profile(ctx context.Context, id string, s person) Profile {
+	prof := Profile{ID: id, Color: s.color}
+	if prof.Color == "" {
+		prof.Color = ColorOf(id)
+	}
+	if name, ok := p.sealer.Open(ctx, id, s.name); ok {
+		prof.Name = name
+	}
+	return prof
+}
+
+// personName trims and checks a name; the empty one is "Guest".
+func personName(name string) (string, error) {
+	if !utf8.ValidString(name) {
+		return "", domain.Errorf(domain.CodeBadRequest, "the name is not valid UTF-8")
+	}
+	name = strings.TrimSpace(name)
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return "", domain.Errorf(domain.CodeBadRequest, "the name has control characters")
+	}
+	if len(name) > domain.MaxPersonName {
+		return "", domain.Errorf(domain.CodeTooLarge, "the name has more than %d bytes", domain.MaxPersonName)
+	}
+	if name == "" {
+		return "Guest", nil
+	}
+	return name, nil
+}

@@ -1,0 +1,71 @@
+package commands
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"image"
+	_ "image/gif" // for image.DecodeConfig, as the next two
+	_ "image/jpeg"
+	_ "image/png"
+)
+
+var errPicture = errors.New("the picture can't be read")
+
+// pixels returns width and height; 0, 0 where the format doesn't say so in a place that is easy to read (video, some AVIF).
+func pixels(t mediaType, b []byte) (width, height int, err error) {
+	switch t {
+	case mediaPNG, mediaJPEG, mediaGIF:
+		c, _, err := image.DecodeConfig(bytes.NewReader(b))
+		if err != nil || c.Width <= 0 || c.Height <= 0 {
+			return 0, 0, errPicture
+		}
+		return c.Width, c.Height, nil
+	case mediaWebP:
+		return webpPixels(b)
+	case mediaAVIF:
+		width, height = avifPixels(b)
+	}
+	return width, height, nil
+}
+
+// webpPixels reads the first chunk's header: VP8X (extended), VP8L (lossless) or VP8 (lossy).
+func webpPixels(b []byte) (width, height int, err error) {
+	if len(b) < 30 {
+		return 0, 0, errPicture
+	}
+	switch d := b[20:]; string(b[12:16]) {
+	case "VP8X":
+		return 1 + int(uint24(d[4:])), 1 + int(uint24(d[7:])), nil
+	case "VP8L":
+		if d[0] != 0x2f {
+			return 0, 0, errPicture
+		}
+		bits := binary.LittleEndian.Uint32(d[1:])
+		return 1 + int(bits&0x3fff), 1 + int(bits>>14&0x3fff), nil
+	case "VP8 ":
+		if d[3] != 0x9d || d[4] != 0x01 || d[5] != 0x2a {
+			return 0, 0, errPicture
+		}
+		return int(binary.LittleEndian.Uint16(d[6:]) & 0x3fff), int(binary.LittleEndian.Uint16(d[8:]) & 0x3fff), nil
+	}
+	return 0, 0, errPicture
+}
+
+func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
+
+// avifPixels takes the largest image spatial extents property ("ispe") of the first 64 KiB: the picture's own, as tiles and thumbnails are smaller.
+func avifPixels(b []byte) (width, height int) {
+	b = b[:min(len(b), 64<<10)]
+	for {
+		i := bytes.Index(b, []byte("ispe"))
+		if i < 0 || i+16 > len(b) {
+			return width, height
+		}
+		w, h := int(binary.BigEndian.Uint32(b[i+8:])), int(binary.BigEndian.Uint32(b[i+12:]))
+		if w > 0 && h > 0 && w <= 1<<20 && h <= 1<<20 && w*h > width*height {
+			width, height = w, h
+		}
+		b = b[i+4:]
+	}
+}

@@ -1,0 +1,121 @@
+package commands
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
+)
+
+// sealPrefix names the way of sealing: AES-256-GCM, nonce of 12 bytes before the ciphertext, base64url without padding.
+const sealPrefix = "k1."
+
+// Bounds of the keys kept in memory.
+const (
+	keysKept    = 4096
+	keyFreshFor = 60 * time.Second // then the store is asked again: another node may have destroyed the key
+)
+
+var errSealed = errors.New("sealed text is malformed or was changed")
+
+// Sealer seals personal text under the key of its person and opens it. Methods may be called concurrently.
+type Sealer struct {
+	keys  Keys
+	cache *lru[string, cipher.AEAD]
+}
+
+// NewSealer returns a Sealer over a store of keys, of which it keeps 4,096 in memory for at most a minute.
+func NewSealer(keys Keys) *Sealer {
+	return &Sealer{keys: keys, cache: newLRU[string, cipher.AEAD](keysKept, keyFreshFor)}
+}
+
+// Seal encrypts text for a person, making the person's key where there is none. The empty text is the empty Sealed. For a person whose key
+// was destroyed nothing can be sealed any more: CodeForbidden.
+func (s *Sealer) Seal(ctx context.Context, person, text string) (events.Sealed, error) {
+	if text == "" {
+		return "", nil
+	}
+	aead, ok, err := s.key(ctx, person, true)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", domain.Errorf(domain.CodeForbidden, "this person was forgotten")
+	}
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(text)+aead.Overhead())
+	rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	box := aead.Seal(nonce, nonce, []byte(text), sealedFor(person))
+	return events.Sealed(sealPrefix + base64.RawURLEncoding.EncodeToString(box)), nil
+}
+
+// Open decrypts what Seal made for the person; ok is false where the person's key is gone, the text was changed, or the keys can't be read.
+func (s *Sealer) Open(ctx context.Context, person string, sealed events.Sealed) (text string, ok bool) {
+	text, err := s.open(ctx, person, sealed)
+	return text, err == nil
+}
+
+func (s *Sealer) open(ctx context.Context, person string, sealed events.Sealed) (string, error) {
+	if sealed == "" {
+		return "", nil
+	}
+	body, found := strings.CutPrefix(string(sealed), sealPrefix)
+	if !found {
+		return "", errSealed
+	}
+	box, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil {
+		return "", errSealed
+	}
+	aead, ok, err := s.key(ctx, person, false)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", fmt.Errorf("no key for %s", person)
+	}
+	if len(box) < aead.NonceSize() {
+		return "", errSealed
+	}
+	text, err := aead.Open(nil, box[:aead.NonceSize()], box[aead.NonceSize():], sealedFor(person))
+	if err != nil {
+		return "", errSealed
+	}
+	return string(text), nil
+}
+
+// Forget drops a person's key from memory, after it was destroyed in the store.
+func (s *Sealer) Forget(person string) { s.cache.drop(person) }
+
+func (s *Sealer) key(ctx context.Context, person string, create bool) (cipher.AEAD, bool, error) {
+	if aead, ok := s.cache.get(person); ok {
+		return aead, true, nil
+	}
+	key, ok, err := s.keys.Key(ctx, person, create)
+	if err != nil {
+		return nil, false, fmt.Errorf("key of %s: %w", person, err)
+	}
+	if !ok {
+		return nil, false, nil
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, false, fmt.Errorf("key of %s: %w", person, err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, false, fmt.Errorf("key of %s: %w", person, err)
+	}
+	s.cache.put(person, aead)
+	return aead, true, nil
+}
+
+// sealedFor binds a sealed text to its person and purpose: moved elsewhere it doesn't open.
+func sealedFor(person string) []byte { return []byte("kanvas personal text\x00" + person) }
