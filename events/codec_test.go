@@ -360,3 +360,35 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("%+v %v", p, err)
 	}
 }
+
+// TestDecodePatchedOutOfOrder: Members of a payload are sorted and unique, whoever wrote them.
+func TestDecodePatchedOutOfOrder(t *testing.T) {
+	p, err := DecodePayload(ElementPatched, 1, json.RawMessage(`{"id":"e","set":{"b":2,"a":1}}`))
+	if err != nil || !reflect.DeepEqual(p, &ElementPatchedData{ID: "e", Set: Members{{"a", json.RawMessage(`1`)}, {"b", json.RawMessage(`2`)}}}) {
+		t.Errorf("%+v %v", p, err)
+	}
+	for _, set := range []string{`{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"b":1,"a":1,"b":2}`} {
+		if p, err := DecodePayload(ElementPatched, 1, json.RawMessage(`{"id":"e","set":`+set+`}`)); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %+v %v", set, p, err)
+		}
+	}
+}
+
+// TestDecodeHeaderRefuses: the header isn't verified, but what it gives is in form.
+func TestDecodeHeaderRefuses(t *testing.T) {
+	b := string(mustEncode(t, sampleCommit(t, versioned{ElementPatched, 1})))
+	for _, bad := range []string{
+		strings.Replace(b, `"prev":"0123`, `"prev":"012X`, 1),
+		strings.Replace(b, `"prev":"0123`, `"prev":"012`, 1),
+		strings.Replace(b, `"first":42`, `"first":1`, 1),
+		strings.Replace(b, `"first":42`, `"first":9007199254740991`, 1),
+		b[:len(b)-3] + `X"}`,
+		b[:len(b)-1] + ` `,
+		b[:strings.Index(b, `[`)+1] + `]` + b[len(b)-tailLen:],
+		b[:strings.Index(b, `[`)+1] + b[len(b)-tailLen:],
+	} {
+		if first, _, _, _, _, n, err := DecodeHeader([]byte(bad)); !errors.Is(err, ErrFormat) || first != 0 || n != 0 {
+			t.Errorf("%s: %d %d %v", bad, first, n, err)
+		}
+	}
+}
