@@ -1,0 +1,65 @@
+package projections
+
+import "context"
+
+// Queries is what the API reads from the tables. Implementations are safe for concurrent use.
+type Queries interface {
+	// ListRooms returns rooms that exist and have the visibility, newest first. cursor is "" or what the call before returned; next is ""
+	// at the end. Rooms made or deleted meanwhile make nobody appear twice. A cursor that isn't ours is ErrCursor.
+	ListRooms(ctx context.Context, visibility, cursor string, limit int) (rows []RoomRow, next string, err error)
+	// RoomsOf returns the rooms that a person takes part in, likewise.
+	RoomsOf(ctx context.Context, user, cursor string, limit int) (rows []RoomRow, next string, err error)
+	// RoomByID returns the row of a room, of a deleted one too, ErrNotFound where there is none.
+	RoomByID(ctx context.Context, room string) (RoomRow, error)
+	// Participants returns who takes part in a room, in the order of joining.
+	Participants(ctx context.Context, room string) ([]ParticipantRow, error)
+	// AssetByID returns an asset, ErrNotFound where there is none.
+	AssetByID(ctx context.Context, asset string) (AssetRow, error)
+	// AssetRooms returns the rooms that show or showed an asset, the one it was uploaded to among them, sorted.
+	AssetRooms(ctx context.Context, asset string) ([]string, error)
+	// NewestSnapshot returns where the newest snapshot of a room at or below revision (0: any) is; ok is false where there is none.
+	NewestSnapshot(ctx context.Context, room string, revision uint64) (row SnapshotRow, ok bool, err error)
+	// RoomsNeedingCheckpoint returns the rooms in which something happened since their last checkpoint, sorted by id, those after the id
+	// after, at most limit.
+	RoomsNeedingCheckpoint(ctx context.Context, after string, limit int) ([]UncheckedRoom, error)
+}
+
+// RoomRow is a row of rooms. Times are Unix milliseconds.
+type RoomRow struct {
+	ID, Name, Description   string
+	Visibility, DefaultRole string
+	OwnerID                 string // "" for rooms without one
+	CreatedAt, UpdatedAt    int64
+	DeletedAt               int64 // 0: it isn't
+	Revision                uint64
+}
+
+// ParticipantRow is a participant with what their own stream says of them. Times are Unix milliseconds.
+type ParticipantRow struct {
+	UserID, Role string
+	JoinedAt     int64
+	Name, Color  string // "" unknown or forgotten
+}
+
+// AssetRow is a row of assets. Times are Unix milliseconds.
+type AssetRow struct {
+	ID, UserID, RoomID string // UserID and RoomID may be ""
+	Key, ContentType   string
+	Size               int64 // bytes
+	SHA256, Status     string
+	Width, Height      int // pixels, 0 unknown
+	CreatedAt          int64
+}
+
+// SnapshotRow says that the object under Key holds a room as of Revision, whose commit has sequence Seq and sum Sum.
+type SnapshotRow struct {
+	Revision, Seq uint64
+	Sum, Key      string
+}
+
+// UncheckedRoom is a room whose revision is beyond its last checkpoint (0: it has none).
+type UncheckedRoom struct {
+	ID                   string
+	Revision, Checkpoint uint64
+	UpdatedAt            int64 // Unix milliseconds
+}
