@@ -1,0 +1,146 @@
+import Konva from 'konva';
+import type { Element } from '../protocol';
+import type { Session } from '../sync/session';
+import { comparePaintOrder } from '../sync/zkey';
+import { Signal } from '../util/emitter';
+import { Bitmaps } from './bitmaps';
+import { bounds, overlaps, type Box } from './geometry';
+import { makeNode } from './nodes/make';
+import type { ElementNode } from './nodes/node';
+import { VideoNode } from './nodes/video';
+import { Smoother } from './smoother';
+import { onThemeChange } from './theme';
+import type { Viewport } from './viewport';
+
+interface Shown {
+  node: ElementNode;
+  element: Element;
+  box: Box;
+}
+
+/** Keeps one Konva node for each element, in paint order, and draws a frame only when something changed. */
+export class Scene {
+  readonly layer = new Konva.Layer({ listening: false });
+  readonly bitmaps: Bitmaps;
+  /** Runs once a frame, after the elements are up to date: overlays follow here. */
+  readonly drawn = new Signal();
+
+  private shown = new Map<string, Shown>();
+  private dirty = new Set<string>();
+  private hidden = new Set<string>();
+  private bySrc = false;
+  private smoother = new Smoother();
+  private frame = 0;
+  private lastFrame = 0;
+  private offs: (() => void)[];
+
+  constructor(private readonly session: Session, private readonly viewport: Viewport) {
+    this.bitmaps = new Bitmaps(() => session.identity.token);
+    this.offs = [
+      session.doc.changed.on((ids) => this.touch(ids)),
+      session.previews.changed.on((ids) => this.touch(ids)),
+      session.connection.phases.on((phase) => phase === 'live' && this.bitmaps.retryAll()),
+      this.bitmaps.changed.on(() => ((this.bySrc = true), this.request())),
+      viewport.changed.on(() => this.request()),
+      onThemeChange(() => this.touch(this.shown.keys())),
+    ];
+    this.touch(session.doc.elements().map((e) => e.id));
+  }
+
+  destroy(): void {
+    cancelAnimationFrame(this.frame);
+    for (const off of this.offs) off();
+    for (const { node } of this.shown.values()) node.destroy();
+    this.bitmaps.destroy();
+    this.layer.destroy();
+  }
+
+  request(): void {
+    if (this.frame === 0) this.frame = requestAnimationFrame((now) => this.tick(now));
+  }
+
+  /** Not drawn while its text is typed in a field above it. */
+  hide(id: string, hidden: boolean): void {
+    if (hidden) this.hidden.add(id);
+    else this.hidden.delete(id);
+    this.request();
+  }
+
+  toggleVideo(id: string): boolean {
+    const node = this.shown.get(id)?.node;
+    if (!(node instanceof VideoNode)) return false;
+    node.toggle();
+    return true;
+  }
+
+  private touch(ids: Iterable<string>): void {
+    for (const id of ids) this.dirty.add(id);
+    this.request();
+  }
+
+  private tick(now: number): void {
+    this.frame = 0;
+    const dt = Math.min(100, now - this.lastFrame);
+    this.lastFrame = now;
+    const dirty = this.dirty;
+    this.dirty = new Set(this.smoother.ids());
+    if (this.bySrc) for (const [id, { element }] of this.shown) if (element.src !== undefined) dirty.add(id);
+    this.bySrc = false;
+    for (const id of this.dirty) dirty.add(id);
+    let reorder = false;
+    for (const id of dirty) reorder = this.refresh(id, dt) || reorder;
+    if (reorder) this.sort();
+    this.place();
+    this.layer.batchDraw();
+    this.drawn.emit();
+    if (this.smoother.active) this.request();
+  }
+
+  /** Brings one node up to date; true where paint order may have changed. */
+  private refresh(id: string, dt: number): boolean {
+    const target = this.session.shown(id);
+    const present = this.shown.get(id);
+    if (!target) {
+      this.smoother.stop(id);
+      present?.node.destroy();
+      this.shown.delete(id);
+      return false;
+    }
+    if (present && this.session.previews.isRemote(id)) this.smoother.start(id, present.element);
+    const element = this.smoother.step(target, dt);
+    if (present) {
+      const moved = present.element.z !== element.z;
+      present.element = element;
+      present.node.update(element);
+      present.box = bounds(element);
+      return moved;
+    }
+    const node = makeNode(element, { bitmaps: this.bitmaps, redraw: () => this.touch([id]), token: () => this.session.identity.token });
+    node.update(element);
+    this.layer.add(node.group);
+    this.shown.set(id, { node, element, box: bounds(element) });
+    return true;
+  }
+
+  private sort(): void {
+    const sorted = [...this.shown.values()].sort((a, b) => comparePaintOrder(a.element, b.element));
+    const children = this.layer.children as unknown as Konva.Node[];
+    sorted.forEach(({ node }, i) => {
+      children[i] = node.group;
+      node.group.index = i;
+    });
+  }
+
+  /** Moves the layer to the viewport and hides what lies outside of it. */
+  private place(): void {
+    const { x, y, scale } = this.viewport;
+    this.layer.setAttrs({ x, y, scaleX: scale, scaleY: scale });
+    const visible = this.viewport.visible();
+    const margin = 40 / scale;
+    const wide = { x: visible.x - margin, y: visible.y - margin, width: visible.width + 2 * margin, height: visible.height + 2 * margin };
+    for (const [id, { node, box }] of this.shown) {
+      const show = overlaps(box, wide) && !this.hidden.has(id);
+      if (node.group.visible() !== show) node.group.visible(show);
+    }
+  }
+}
