@@ -1,0 +1,117 @@
+package realtime
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// gate counts sockets before anything is given to them. Safe for concurrent use.
+type gate struct {
+	mu     sync.Mutex
+	limits *Limits
+	total  int
+	idle   chan struct{}  // not nil: nobody enters; closed when nobody is left
+	hosts  map[string]int // sockets by address
+	users  map[string]int // sockets by user
+}
+
+func newGate(l *Limits) *gate {
+	return &gate{limits: l, hosts: map[string]int{}, users: map[string]int{}}
+}
+
+// enter counts a socket of address in; reason is "" where it may stay and leave must be called for it.
+func (g *gate) enter(address string) (reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.idle != nil:
+		return "draining"
+	case g.total >= g.limits.MaxSockets:
+		return "sockets"
+	case g.hosts[address] >= g.limits.PerAddress:
+		return "address"
+	}
+	g.total++
+	g.hosts[address]++
+	return ""
+}
+
+func (g *gate) leave(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.total--
+	less(g.hosts, address)
+	if g.idle != nil && g.total == 0 {
+		close(g.idle)
+	}
+}
+
+// enterUser counts a socket of user in; false: too many.
+func (g *gate) enterUser(user string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.users[user] >= g.limits.PerUser {
+		return false
+	}
+	g.users[user]++
+	return true
+}
+
+func (g *gate) leaveUser(user string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	less(g.users, user)
+}
+
+func less(m map[string]int, key string) {
+	if m[key]--; m[key] <= 0 {
+		delete(m, key)
+	}
+}
+
+// close lets nobody in any more; the channel is closed when the last one has left.
+func (g *gate) close() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+		if g.total == 0 {
+			close(g.idle)
+		}
+	}
+	return g.idle
+}
+
+// remoteAddress is the address limits count by where the configuration names no other: the peer's, IPv6 by /64.
+func remoteAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	ip := net.ParseIP(host)
+	if ip == nil || ip.To4() != nil {
+		return host
+	}
+	return ip.Mask(net.CIDRMask(64, 128)).String()
+}
+
+// originListed reports whether a browser's page may open sockets here: no Origin (no browser), the server's own, or one of the list.
+// "null" is never one.
+func originListed(r *http.Request, list []string) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	return slices.ContainsFunc(list, func(o string) bool { return strings.EqualFold(o, origin) })
+}

@@ -1,0 +1,161 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
+)
+
+// peer is one socket as the room knows it. Fields are the room's goroutine's unless said otherwise.
+type peer struct {
+	session string // made here; unique
+	who     Identity
+	client  string // of v1: kept across reconnects; "" none
+	sock    *socket
+	conn    *conn
+	room    *room
+	half    half // its protocol's part of the room
+
+	role        atomic.Pointer[domain.Role] // written by the room, read by all
+	participant bool                        // has a role of its own
+	index       int                         // in room.peers
+	gone        bool
+	dirty       bool // has frames that nobody woke the writer for
+	draining    bool
+	user        []byte // {"id","name","color"}, encoded once
+
+	flight flight
+	eph    ephemera      // guarded by its own lock
+	placed chan struct{} // closed when the room took it in or refused it
+
+	// The newest position, as JSON; the ticks they came in with. Empty: none yet.
+	cursor, viewport         []byte
+	cursorTick, viewportTick uint64
+	previews                 map[string]*preview
+
+	ext any // the protocol's own
+}
+
+// Role is the peer's role as of the newest commit the room has handled.
+func (p *peer) Role() domain.Role {
+	if r := p.role.Load(); r != nil {
+		return *r
+	}
+	return ""
+}
+
+func (p *peer) setRole(r domain.Role) { p.role.Store(&r) }
+
+// mayEdit reports whether the peer may change elements.
+func (p *peer) mayEdit() bool { r := p.Role(); return r == domain.RoleEditor || r == domain.RoleOwner }
+
+// send queues shared frames; the room flushes. The room's goroutine only.
+func (p *peer) send(data []byte) {
+	if p.conn.send(data) {
+		p.touch()
+	}
+}
+
+// sendOwn queues a small frame for this peer alone. The room's goroutine only.
+func (p *peer) sendOwn(data []byte) {
+	if p.conn.sendOwn(data) {
+		p.touch()
+	}
+}
+
+func (p *peer) touch() {
+	if !p.dirty {
+		p.dirty = true
+		p.room.dirty = append(p.room.dirty, p)
+	}
+}
+
+// bye closes the peer's socket after what waits. The reader notices and leaves the room.
+func (p *peer) bye(c closing) { p.conn.bye(c, false) }
+
+// leave tells the room that the socket is gone, and lets go of the room.
+func (p *peer) leave() {
+	p.room.post(leaveMail{p})
+	p.room.release()
+}
+
+// submit hands in a request, its answer goes to the peer's half in the room's goroutine, after its commit. n bytes count as in flight
+// until then: acquire them before. The reader's goroutine.
+func (p *peer) submit(req commands.Request, n int) {
+	r := p.room
+	r.watch.Submit(req, func(res commands.Result, err error) {
+		r.post(&replyMail{p: p, seq: req.Seq, res: res, err: err, bytes: n})
+	})
+}
+
+// flight bounds the commands of one socket that are not answered. One caller of acquire (the reader), one of release (the room).
+type flight struct {
+	mu    sync.Mutex
+	n     int
+	bytes int
+	freed chan struct{} // capacity 1
+}
+
+// acquire waits until n more bytes may be in flight; false: closing was closed first.
+func (f *flight) acquire(n int, l *Limits, closing <-chan struct{}) bool {
+	for {
+		f.mu.Lock()
+		if f.n == 0 || f.n < l.InFlight && f.bytes+n <= l.InFlightBytes {
+			f.n++
+			f.bytes += n
+			f.mu.Unlock()
+			return true
+		}
+		f.mu.Unlock()
+		select {
+		case <-f.freed:
+		case <-closing:
+			return false
+		}
+	}
+}
+
+func (f *flight) release(n int) {
+	f.mu.Lock()
+	f.n--
+	f.bytes -= n
+	f.mu.Unlock()
+	select {
+	case f.freed <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flight) empty() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n == 0
+}
+
+// join takes the socket into the room of that id and returns when it has its place there: from then on the room's goroutine owns the
+// peer. The caller reads no frame of the client before. An error: the room can't be opened (the socket is still the caller's).
+func (s *socket) join(ctx context.Context, roomID string, p *peer, makeHalf func(*room) half) error {
+	r, err := s.hub.acquire(ctx, roomID)
+	if err != nil {
+		return err
+	}
+	p.sock, p.conn, p.room = s, s.conn, r
+	p.placed = make(chan struct{})
+	p.flight.freed = make(chan struct{}, 1)
+	s.mu.Lock()
+	s.peer = p
+	draining := s.draining
+	s.mu.Unlock()
+	if draining {
+		s.finish(byeGoingAway)
+	}
+	r.watch.View(func(v *commands.View) { r.post(&joinMail{p: p, v: v, half: makeHalf}) })
+	select {
+	case <-p.placed:
+	case <-s.conn.closing:
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package realtime
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+var errConnClosed = errors.New("realtime: socket is closed")
+
+// receipt tells what became of one ephemeral entry. It may be used again for the next one once it isn't waiting.
+type receipt struct{ state atomic.Uint32 }
+
+const (
+	receiptNone    uint32 = iota // never sent
+	receiptWaiting               // in the queue
+	receiptWritten               // taken by the writer
+	receiptDropped               // thrown away for want of room
+)
+
+// send queues whole frames that must not be lost; they are written after flush. A queue that is empty takes any size; where they don't
+// fit, ephemeral entries go first, and then the socket is closed with 4508. False: the socket is closing. data is shared: nobody
+// may modify it any more.
+func (c *conn) send(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.roomLocked(len(data)) {
+		return false
+	}
+	c.waiting = append(c.waiting, entry{data: data})
+	c.bytes += len(data)
+	return true
+}
+
+// sendOwn queues a small frame for this socket alone; data is copied.
+func (c *conn) sendOwn(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.roomLocked(len(data)) {
+		return false
+	}
+	if n := len(c.waiting); n > 0 && c.waiting[n-1].own && len(c.waiting[n-1].data) < copyBytes {
+		c.waiting[n-1].data = append(c.waiting[n-1].data, data...)
+	} else {
+		c.waiting = append(c.waiting, entry{data: append(make([]byte, 0, max(128, len(data))), data...), own: true})
+	}
+	c.bytes += len(data)
+	return true
+}
+
+// sendEphemeral queues whole frames that may be dropped; r, not nil and not waiting elsewhere, says what became of them.
+func (c *conn) sendEphemeral(data []byte, r *receipt) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != connOpen {
+		return false
+	}
+	if len(c.waiting) > 0 && c.bytes+len(data) > c.limits.QueueBytes {
+		r.state.Store(receiptDropped)
+		c.met.dropped.Inc()
+		return true
+	}
+	r.state.Store(receiptWaiting)
+	c.waiting = append(c.waiting, entry{data: data, note: r})
+	c.bytes += len(data)
+	return true
+}
+
+// sendStream queues a stream; it is not counted. False, and ended is not called: the socket is closing.
+func (c *conn) sendStream(s stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != connOpen {
+		return false
+	}
+	c.waiting = append(c.waiting, entry{stream: s})
+	return true
+}
+
+// withdraw takes an ephemeral entry out of the queue. True: the client never gets it, now or because it was dropped before.
+func (c *conn) withdraw(r *receipt) bool {
+	switch r.state.Load() {
+	case receiptDropped:
+		r.state.Store(receiptNone)
+		return true
+	case receiptWaiting:
+	default:
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := len(c.waiting) - 1; i >= 0; i-- {
+		if c.waiting[i].note == r {
+			c.bytes -= len(c.waiting[i].data)
+			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			r.state.Store(receiptNone)
+			return true
+		}
+	}
+	return false
+}
+
+// roomLocked makes room for n more bytes, or closes the socket.
+func (c *conn) roomLocked(n int) bool {
+	if c.state != connOpen {
+		return false
+	}
+	if len(c.waiting) == 0 || c.bytes+n <= c.limits.QueueBytes {
+		return true
+	}
+	c.dropEphemeralLocked()
+	if len(c.waiting) == 0 || c.bytes+n <= c.limits.QueueBytes {
+		return true
+	}
+	c.met.slow.Inc()
+	c.finishLocked(byeSlow.close, byeSlow.detail, true, errorFrame(byeSlow.code, byeSlow.detail))
+	c.flush()
+	return false
+}
+
+func (c *conn) dropEphemeralLocked() {
+	kept := c.waiting[:0]
+	for _, e := range c.waiting {
+		if e.note == nil {
+			kept = append(kept, e)
+			continue
+		}
+		e.note.state.Store(receiptDropped)
+		c.bytes -= len(e.data)
+		c.met.dropped.Inc()
+	}
+	clear(c.waiting[len(kept):])
+	c.waiting = kept
+}
+
+// dropLocked throws away everything that waits. It calls ended of streams under the lock: ended must not come back to the conn.
+func (c *conn) dropLocked(err error) {
+	for _, e := range c.waiting {
+		if e.note != nil {
+			e.note.state.Store(receiptDropped)
+		}
+		if e.stream != nil {
+			e.stream.ended(err)
+		}
+	}
+	c.waiting, c.bytes = nil, 0
+}
+
+// take moves entries of about batchBytes from the queue to batch; a stream comes alone. ended: nothing will come any more.
+func (c *conn) take(batch [][]byte) (_ [][]byte, s stream, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == connClosed {
+		return batch, nil, true
+	}
+	size := len(c.control)
+	if size > 0 {
+		batch = append(batch, c.control)
+		c.control = nil
+	}
+	n := 0
+	for ; n < len(c.waiting) && size < batchBytes; n++ {
+		e := &c.waiting[n]
+		if e.stream != nil {
+			if len(batch) == 0 {
+				s = e.stream
+				n++
+			}
+			break
+		}
+		batch = append(batch, e.data)
+		size += len(e.data)
+		c.bytes -= len(e.data)
+		if e.note != nil {
+			e.note.state.Store(receiptWritten)
+		}
+	}
+	c.waiting = shift(c.waiting, n)
+	return batch, s, len(batch) == 0 && s == nil && c.state == connClosing
+}
+
+// shift removes the first n entries. A large, emptied queue gives its memory back.
+func shift[T any](q []T, n int) []T {
+	if n == len(q) {
+		if cap(q) > 64 {
+			return nil
+		}
+		clear(q)
+		return q[:0]
+	}
+	k := copy(q, q[n:])
+	clear(q[k:])
+	return q[:k]
+}

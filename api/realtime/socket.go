@@ -1,0 +1,273 @@
+package realtime
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/infinite-kanvas/kanvas/api/wire"
+	"github.com/infinite-kanvas/kanvas/domain"
+)
+
+// Buffers of the library: it reads through one, and writes nothing but control frames through the other.
+const (
+	readBuffer  = 1 << 10
+	writeBuffer = 2 + maxControl + 1
+)
+
+// socket is an upgraded connection and its reader. Both protocols build on it: a protocol's serve function runs in the reader's
+// goroutine, and when it returns the socket is over.
+type socket struct {
+	hub      *Hub
+	ws       *websocket.Conn
+	conn     *conn
+	protocol string
+	address  string
+	token    string               // that came with the handshake (Authorization, or the session cookie with an Origin); never logged
+	onPong   func(payload []byte) // set before reading starts; runs in the reader
+
+	mu       sync.Mutex
+	peer     *peer // once it is in a room
+	draining bool
+	user     string // counted by the gate
+
+	second int64 // of frames
+	frames int
+	over   int // seconds in a row with too many
+}
+
+// open checks what can be checked without knowing who it is, and upgrades. Where it refuses it has answered, and returns nil.
+func (h *Hub) open(w http.ResponseWriter, r *http.Request, protocol string, subprotocols ...string) *socket {
+	if !h.cfg.AllowOrigin(r) {
+		h.refuse(w, domain.CodeForbidden, "origin", "this origin may not open sockets")
+		return nil
+	}
+	address := h.cfg.Address(r)
+	switch reason := h.gate.enter(address); reason {
+	case "":
+	case "draining", "sockets":
+		h.refuse(w, domain.CodeReadOnly, reason, "no more sockets here now")
+		return nil
+	default:
+		h.refuse(w, domain.CodeRateLimited, reason, "too many sockets from this address")
+		return nil
+	}
+	s := &socket{hub: h, protocol: protocol, address: address, token: handshakeToken(r)}
+	up := &upgrader{ResponseWriter: w, hub: h}
+	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+		Subprotocols: subprotocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
+		OnPongReceived: func(_ context.Context, p []byte) {
+			if s.onPong != nil {
+				s.onPong(p)
+			}
+		},
+	})
+	if err != nil { // the library has answered
+		h.met.refused.WithLabelValues("upgrade").Inc()
+		if up.conn != nil {
+			_ = up.conn.Conn.Close()
+		}
+		h.gate.leave(address)
+		return nil
+	}
+	ws.SetReadLimit(-1) // sizes are checked in read, for the contract's close code
+	s.ws, s.conn = ws, up.conn
+	h.mu.Lock()
+	h.sockets[s] = struct{}{}
+	h.mu.Unlock()
+	h.met.sockets.WithLabelValues(protocol).Inc()
+	return s
+}
+
+func (h *Hub) refuse(w http.ResponseWriter, code domain.Code, reason, detail string) {
+	h.met.refused.WithLabelValues(reason).Inc()
+	w.Header().Set("Content-Type", wire.ProblemType)
+	w.WriteHeader(wire.Status(code))
+	_, _ = w.Write(wire.AppendProblem(nil, code, detail, "")) // nobody to tell where the client is gone
+}
+
+// handshakeToken is the token that came with the upgrade. The session cookie counts only together with an Origin (checked before).
+func handshakeToken(r *http.Request) string {
+	const bearer = "Bearer "
+	if a := r.Header.Get("Authorization"); len(a) > len(bearer) && a[:len(bearer)] == bearer {
+		return a[len(bearer):]
+	}
+	if r.Header.Get("Origin") != "" {
+		if c, err := r.Cookie("__session"); err == nil {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// upgrader hands the library our conn in place of the server's.
+type upgrader struct {
+	http.ResponseWriter
+	hub  *Hub
+	conn *conn
+}
+
+func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = nc.SetDeadline(time.Time{}) // the server's own
+	ahead, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	u.conn = newConn(nc, append([]byte(nil), ahead...), &u.hub.limits, u.hub.met)
+	return u.conn, bufio.NewReadWriter(bufio.NewReaderSize(u.conn, readBuffer), bufio.NewWriterSize(u.conn, writeBuffer)), nil
+}
+
+// start runs serve in the reader's goroutine and returns at once. The goroutines belong to the hub: Drain waits for them.
+func (s *socket) start(serve func()) {
+	go s.conn.run(s.hub.ctx)
+	go func() {
+		defer s.end()
+		serve()
+	}()
+}
+
+// end waits for what is still to be written and gives everything back. It runs in the reader, last of all.
+func (s *socket) end() {
+	s.conn.flush()
+	if !s.conn.open() {
+		<-s.conn.written // bounded by the deadline of a closing socket
+	}
+	if s.peer != nil {
+		s.peer.leave()
+	}
+	s.conn.cut()
+	_ = s.ws.CloseNow()
+	s.hub.met.closed(CloseCode(s.conn.code.Load()))
+	s.hub.met.sockets.WithLabelValues(s.protocol).Dec()
+	if s.user != "" {
+		s.hub.gate.leaveUser(s.user)
+	}
+	s.hub.mu.Lock()
+	delete(s.hub.sockets, s)
+	s.hub.mu.Unlock()
+	s.hub.gate.leave(s.address)
+}
+
+// drain asks the socket to end; in a room the room's goroutine does it, once the commands taken are answered.
+func (s *socket) drain() {
+	s.mu.Lock()
+	s.draining = true
+	p := s.peer
+	s.mu.Unlock()
+	if p == nil {
+		s.finish(byeGoingAway)
+		return
+	}
+	p.room.post(drainMail{p})
+}
+
+// finish closes the socket after what waits.
+func (s *socket) finish(c closing) { s.conn.bye(c, false) }
+
+// bye queues the last words. drop: without what waits.
+func (c *conn) bye(b closing, drop bool) {
+	var last []byte
+	if b.code != "" {
+		last = errorFrame(b.code, b.detail)
+	}
+	c.finish(b.close, b.detail, drop, last)
+}
+
+var (
+	errFrameTooLarge = errors.New("realtime: frame too large")
+	errNoText        = errors.New("realtime: not a text frame")
+)
+
+var messageBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// keptBuffer is the largest buffer that goes back to the pool.
+const keptBuffer = 64 << 10
+
+// read waits for the next text frame and gives it to handle; the bytes are good until handle returns. limit is in bytes, asked for when the
+// frame has begun. Errors: errFrameTooLarge, errNoText, and those of the connection.
+func (s *socket) read(limit func() int, handle func([]byte)) error {
+	typ, r, err := s.ws.Reader(context.Background()) // ends by deadline or by closing the connection
+	if err != nil {
+		return err
+	}
+	if typ != websocket.MessageText {
+		return errNoText
+	}
+	p := messageBuffers.Get().(*[]byte)
+	b, err := readMessage(r, (*p)[:0], limit())
+	if err == nil {
+		s.hub.met.bytesIn.Add(float64(len(b)))
+		handle(b)
+	}
+	if cap(b) <= keptBuffer {
+		*p = b[:0]
+		messageBuffers.Put(p)
+	}
+	return err
+}
+
+// readMessage appends all of r to b.
+func readMessage(r io.Reader, b []byte, limit int) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if len(b) > limit {
+			return b, errFrameTooLarge
+		}
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// tooFast counts a frame and reports whether the socket sent more than FrameRate for FrameSeconds seconds in a row.
+func (s *socket) tooFast(now int64) bool {
+	l := &s.hub.limits
+	if l.RatesOff {
+		return false
+	}
+	if sec := now / 1000; sec != s.second {
+		if s.frames <= l.FrameRate || sec != s.second+1 {
+			s.over = 0
+		}
+		s.second, s.frames = sec, 0
+	}
+	if s.frames++; s.frames == l.FrameRate+1 {
+		s.over++
+	}
+	return s.over >= l.FrameSeconds
+}
+
+// waitClose discards what the client still sends until it answered the close or its time is up.
+func (s *socket) waitClose() {
+	for {
+		_, r, err := s.ws.Reader(context.Background())
+		if err != nil {
+			break
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			break
+		}
+	}
+	<-s.conn.written
+	var left [512]byte
+	for { // a close of ours with bytes unread would reset the connection and lose the last frames
+		if _, err := s.conn.Conn.Read(left[:]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package realtime
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/infinite-kanvas/kanvas/api/wire"
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
+)
+
+// lookupTimeout bounds finding the names and texts of a commit, where they aren't cached.
+const lookupTimeout = 2 * time.Second
+
+// v1Half is the v1 protocol's part of a room: see half.
+type v1Half struct {
+	room          *room
+	ring          ring
+	peers         int     // of v1
+	joined_, gone []*peer // since the last presence frame
+	frames        []positions
+}
+
+// positions is a shared frame with everything that changed after a tick.
+type positions struct {
+	since uint64
+	frame []byte // nil: nothing
+}
+
+// v1Peer is the room's side of a v1 socket, beside peer.
+type v1Peer struct {
+	resume    *uint64
+	live      bool     // gets commits as they come; else a stream is being written and the rest waits
+	sent      uint64   // revision up to which commits, or a snapshot, are queued or streamed
+	announced bool     // got the list of who is here
+	asked     bool     // its first entry was handed in
+	held      [][]byte // answers that wait for live
+	position  receipt
+	since     uint64 // the tick that position goes back to
+}
+
+func newPeer(who Identity, client string) *peer {
+	return &peer{
+		session: uuid.NewString(), who: who, client: client,
+		user: wire.AppendUser(nil, who.UserID, who.Name, who.Color),
+	}
+}
+
+func newV1Half(r *room) half {
+	return &v1Half{room: r, ring: ring{limit: r.hub.limits.RingBytes, next: r.head + 1}}
+}
+
+func v1Of(p *peer) *v1Peer { x, _ := p.ext.(*v1Peer); return x }
+
+// revision is what p has been sent, for pong: never more than the truth.
+func (x *v1Peer) revision(r *room) uint64 {
+	if x.live {
+		return r.head
+	}
+	return x.sent
+}
+
+func (h *v1Half) goingAway() closing { return byeGoingAway }
+
+func (h *v1Half) joined(p *peer, v *commands.View) {
+	x := v1Of(p)
+	if v.Revision == 0 {
+		p.bye(byeNotFound)
+		return
+	}
+	h.peers++
+	how, s := h.catchUp(p, x, v)
+	p.send(welcomeFrame(p, v.Revision, how, &h.room.hub.limits))
+	if s == nil {
+		h.becomeLive(p, x)
+		return
+	}
+	h.stream(p, s)
+}
+
+// catchUp decides how p gets to the view's revision: by the commits it missed, from memory or the log, or by a snapshot where that is
+// smaller. The stream is nil where nothing is missing.
+func (h *v1Half) catchUp(p *peer, x *v1Peer, v *commands.View) (how string, s stream) {
+	if x.resume != nil && *x.resume > 0 && *x.resume <= v.Revision {
+		x.sent = *x.resume
+		missing := v.Revision - x.sent
+		if missing == 0 {
+			return "replay", nil
+		}
+		if h.ring.covers(x.sent) {
+			return "replay", h.replay(p, x, h.ring.after(x.sent))
+		}
+		if missing <= uint64(100+len(v.Elements)+len(v.Chat)+len(v.Comments)) {
+			return "replay", &logStream{h: h, p: p, after: x.sent}
+		}
+	}
+	x.sent = v.Revision
+	return "snapshot", &snapshotStream{
+		h: h, p: p, view: v, role: p.Role(), online: len(h.room.people), reset: x.resume != nil && *x.resume > v.Revision,
+	}
+}
+
+func (h *v1Half) replay(p *peer, x *v1Peer, commits []*encoded) stream {
+	return &replayStream{h: h, p: p, commits: commits, after: x.sent}
+}
+
+func (h *v1Half) stream(p *peer, s stream) {
+	if p.conn.sendStream(s) {
+		p.touch()
+	}
+}
+
+// caughtUp: the stream for p has been written; it is complete up to revision.
+func (h *v1Half) caughtUp(p *peer, revision uint64) {
+	x := v1Of(p)
+	if p.gone || x.live {
+		return
+	}
+	x.sent = max(x.sent, revision)
+	if x.sent >= h.room.head {
+		h.becomeLive(p, x)
+		return
+	}
+	if !h.ring.covers(x.sent) {
+		h.stream(p, &logStream{h: h, p: p, after: x.sent})
+		return
+	}
+	missed := h.ring.after(x.sent)
+	if sizeOf(missed) > h.room.hub.limits.QueueBytes/2 {
+		h.stream(p, h.replay(p, x, missed))
+		return
+	}
+	for _, c := range missed {
+		p.send(h.frameAfter(c, x.sent))
+	}
+	h.becomeLive(p, x)
+}
+
+// becomeLive: from now on p gets commits as they come.
+func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
+	x.live = true
+	x.sent = max(x.sent, h.room.head)
+	if !x.announced {
+		x.announced = true
+		p.send(onlineFrame(h.room.peers))
+	}
+	for _, b := range x.held {
+		p.sendOwn(b)
+	}
+	x.held = nil
+	h.firstEntry(p, x)
+}
+
+// firstEntry has a newcomer written down as a participant. Somebody who was one before changes nothing by it.
+func (h *v1Half) firstEntry(p *peer, x *v1Peer) {
+	actor := domain.Actor{ID: p.who.UserID}
+	if x.asked || p.participant || actor.Anonymous() {
+		return
+	}
+	x.asked = true
+	log, room := h.room.hub.log, h.room.id
+	h.room.watch.Submit(commands.Request{Actor: actor, Commands: []domain.Command{domain.Join{}}}, func(_ commands.Result, err error) {
+		if err != nil {
+			log.Warn("join_not_stored", "roomId", room, "userId", actor.ID, "error", err.Error())
+		}
+	})
+}
+
+func (h *v1Half) committed(c *events.Commit) {
+	e := h.ring.add(c)
+	if h.peers == 0 {
+		return
+	}
+	for _, p := range h.room.peers {
+		x := v1Of(p)
+		if x == nil || !x.live || c.Last() <= x.sent {
+			continue
+		}
+		p.send(h.frame(e))
+		x.sent = c.Last()
+	}
+}
+
+// frame is the commit's frame, encoded once for all.
+func (h *v1Half) frame(e *encoded) []byte {
+	e.once.Do(func() { e.frame = h.encode(e.commit, 0) })
+	return e.frame
+}
+
+// frameAfter is the commit's frame for somebody who has seen revision after.
+func (h *v1Half) frameAfter(e *encoded, after uint64) []byte {
+	if after < e.commit.First {
+		return h.frame(e)
+	}
+	return h.encode(e.commit, after)
+}
+
+func (h *v1Half) encode(c *events.Commit, after uint64) []byte {
+	ctx, cancel := context.WithTimeout(h.room.hub.ctx, lookupTimeout)
+	defer cancel()
+	b := newFrame(sizeHint(c))
+	return finishFrame(h.room.hub.encoder.AppendCommit(ctx, b, c, after))
+}
+
+func (h *v1Half) roleChanged(p *peer) { p.sendOwn(roleFrame(p.Role())) }
+
+func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
+	x := v1Of(p)
+	var b []byte
+	if err == nil {
+		b = ackFrame(seq, res.Last, res.Dropped)
+	} else {
+		code, detail := reason(err)
+		if code == domain.CodeInternal {
+			h.room.hub.log.Error("command_failed", "roomId", h.room.id, "userId", p.who.UserID, "error", err.Error())
+		}
+		b = rejectFrame(seq, code, detail)
+	}
+	if !x.live {
+		x.held = append(x.held, b) // bounded by the peer's flight
+		return
+	}
+	p.sendOwn(b)
+}
+
+func (h *v1Half) present(p *peer) { h.joined_ = append(h.joined_, p) }
+
+func (h *v1Half) left(p *peer) {
+	if x := v1Of(p); x != nil && h.peers > 0 {
+		h.peers--
+	}
+	for i, q := range h.joined_ {
+		if p == q { // came and went between two flushes
+			h.joined_ = append(h.joined_[:i], h.joined_[i+1:]...)
+			return
+		}
+	}
+	h.gone = append(h.gone, p)
+}
+
+// flushing tells everybody who has come and gone, in one frame.
+func (h *v1Half) flushing() {
+	if len(h.joined_)+len(h.gone) == 0 {
+		return
+	}
+	if h.peers > 0 {
+		frame := presenceFrame(h.joined_, h.gone)
+		for _, p := range h.room.peers {
+			if x := v1Of(p); x != nil && x.announced {
+				p.send(frame)
+			}
+		}
+	}
+	h.joined_, h.gone = nil, nil
+}
+
+// moved sends everybody one frame with all the newest positions and previews: those of this tick, and what its last frame, never written,
+// would have said.
+func (h *v1Half) moved(t *tick) {
+	if h.peers == 0 {
+		return
+	}
+	h.frames = h.frames[:0]
+	for _, p := range h.room.peers {
+		x := v1Of(p)
+		if x == nil || !x.announced {
+			continue
+		}
+		if !p.conn.withdraw(&x.position) {
+			x.since = t.no - 1
+		}
+		if frame := h.positionsSince(x.since, t); frame != nil && p.conn.sendEphemeral(frame, &x.position) {
+			p.touch()
+			if x.position.state.Load() == receiptDropped {
+				h.room.wantTick = true // once more, when there may be room
+			}
+		}
+	}
+	clear(h.frames)
+}
+
+func (h *v1Half) positionsSince(since uint64, t *tick) []byte {
+	for _, f := range h.frames {
+		if f.since == since {
+			return f.frame
+		}
+	}
+	list := t.moved
+	if since < t.no-1 {
+		list = h.room.peers
+	}
+	b := append(newFrame(64+256*len(list)), '[')
+	for _, p := range list {
+		b = appendPosition(b, p, since)
+		b = appendPreviews(b, p, since)
+	}
+	var frame []byte
+	if n := len(b); b[n-1] == ',' {
+		b[n-1] = ']'
+		frame = finishFrame(b)
+	}
+	h.frames = append(h.frames, positions{since, frame})
+	return frame
+}
