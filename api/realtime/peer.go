@@ -37,6 +37,8 @@ type peer struct {
 	previews                 map[string]*preview
 
 	ext any // the protocol's own
+	// admit, where not nil, decides instead of roleIn whether the peer may enter and as what; it runs in the room's goroutine.
+	admit func(v *commands.View) (role domain.Role, participant bool, err error)
 }
 
 // Role is the peer's role as of the newest commit the room has handled.
@@ -156,6 +158,8 @@ func (s *socket) join(ctx context.Context, roomID string, p *peer, makeHalf func
 	select {
 	case <-p.placed:
 	case <-s.conn.closing:
+	case <-r.ended: // the actor may have stopped before it came to the view
+		s.finish(byeReadOnly)
 	}
 	return nil
 }

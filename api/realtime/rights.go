@@ -32,6 +32,8 @@ func (r *room) rights(c *events.Commit) []right {
 			changes = r.roleSet(changes, d.User, domain.Role(d.Role))
 		case *events.ParticipantRoleChangedData:
 			changes = r.roleSet(changes, d.User, domain.Role(d.Role))
+		case *events.RoomCreatedData:
+			changes = r.roomCreated(changes, d)
 		case *events.RoomUpdatedData:
 			changes = r.roomUpdated(changes, d)
 		}
@@ -45,6 +47,25 @@ func (r *room) roleSet(changes []right, user string, role domain.Role) []right {
 			continue
 		}
 		p.participant = true
+		if p.Role() != role {
+			p.setRole(role)
+			changes = append(changes, right{p, nil})
+		}
+	}
+	return changes
+}
+
+// roomCreated: whoever was here before the room was has the rights that it was made with (old clients make rooms by connecting).
+func (r *room) roomCreated(changes []right, d *events.RoomCreatedData) []right {
+	for _, p := range r.peers {
+		role := domain.Role(d.DefaultRole)
+		if p.who.UserID == d.Owner {
+			role, p.participant = domain.RoleOwner, true
+		} else if domain.Visibility(d.Visibility) == domain.Private {
+			p.setRole("")
+			changes = append(changes, right{p, &byeNotFound})
+			continue
+		}
 		if p.Role() != role {
 			p.setRole(role)
 			changes = append(changes, right{p, nil})

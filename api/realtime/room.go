@@ -42,7 +42,8 @@ type room struct {
 	box   mailbox
 	watch commands.Watch // set before ready is closed
 	ready chan struct{}
-	err   error // set before ready is closed: why the room can't be had
+	err   error         // set before ready is closed: why the room can't be had
+	ended chan struct{} // closed when the room is over
 
 	online   atomic.Int32 // people
 	sessions atomic.Int32
@@ -80,7 +81,7 @@ type timer struct {
 
 func newRoom(h *Hub, id string) *room {
 	return &room{
-		hub: h, id: id, ready: make(chan struct{}), box: mailbox{wake: make(chan struct{}, 1)},
+		hub: h, id: id, ready: make(chan struct{}), ended: make(chan struct{}), box: mailbox{wake: make(chan struct{}, 1)},
 		byClient: map[clientKey]*peer{}, people: map[string]int{}, halves: map[string]half{},
 	}
 }
@@ -249,6 +250,7 @@ func (r *room) over(err error) {
 		return
 	}
 	r.done = true
+	close(r.ended)
 	r.hub.retire(r, true)
 	stopping := err == nil || errors.Is(err, context.Canceled)
 	if !stopping {
@@ -263,7 +265,7 @@ func (r *room) over(err error) {
 	}
 }
 
-// add gives the peer its place in the room, or closes its socket where it may not enter.
+// deliver gives the peer its place in the room, or closes its socket where it may not enter.
 func (m *joinMail) deliver(r *room) {
 	p, v := m.p, m.v
 	defer close(p.placed)
@@ -272,7 +274,11 @@ func (m *joinMail) deliver(r *room) {
 		p.bye(byeReadOnly)
 		return
 	}
-	role, participant, err := roleIn(v, p.who.UserID)
+	admit := p.admit
+	if admit == nil {
+		admit = func(v *commands.View) (domain.Role, bool, error) { return roleIn(v, p.who.UserID) }
+	}
+	role, participant, err := admit(v)
 	if err != nil {
 		p.bye(byeErr(err))
 		return

@@ -17,11 +17,11 @@ const lookupTimeout = 2 * time.Second
 
 // v1Half is the v1 protocol's part of a room: see half.
 type v1Half struct {
-	room          *room
-	ring          ring
-	peers         int     // of v1
-	joined_, gone []*peer // since the last presence frame
-	frames        []positions
+	room       *room
+	ring       ring
+	peers      int     // of v1
+	came, gone []*peer // since the last presence frame
+	frames     []positions
 }
 
 // positions is a shared frame with everything that changed after a tick.
@@ -67,10 +67,6 @@ func (h *v1Half) goingAway() closing { return byeGoingAway }
 
 func (h *v1Half) joined(p *peer, v *commands.View) {
 	x := v1Of(p)
-	if v.Revision == 0 {
-		p.bye(byeNotFound)
-		return
-	}
 	h.peers++
 	how, s := h.catchUp(p, x, v)
 	p.send(welcomeFrame(p, v.Revision, how, &h.room.hub.limits))
@@ -226,15 +222,15 @@ func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 	p.sendOwn(b)
 }
 
-func (h *v1Half) present(p *peer) { h.joined_ = append(h.joined_, p) }
+func (h *v1Half) present(p *peer) { h.came = append(h.came, p) }
 
 func (h *v1Half) left(p *peer) {
 	if x := v1Of(p); x != nil && h.peers > 0 {
 		h.peers--
 	}
-	for i, q := range h.joined_ {
+	for i, q := range h.came {
 		if p == q { // came and went between two flushes
-			h.joined_ = append(h.joined_[:i], h.joined_[i+1:]...)
+			h.came = append(h.came[:i], h.came[i+1:]...)
 			return
 		}
 	}
@@ -243,18 +239,18 @@ func (h *v1Half) left(p *peer) {
 
 // flushing tells everybody who has come and gone, in one frame.
 func (h *v1Half) flushing() {
-	if len(h.joined_)+len(h.gone) == 0 {
+	if len(h.came)+len(h.gone) == 0 {
 		return
 	}
 	if h.peers > 0 {
-		frame := presenceFrame(h.joined_, h.gone)
+		frame := presenceFrame(h.came, h.gone)
 		for _, p := range h.room.peers {
 			if x := v1Of(p); x != nil && x.announced {
 				p.send(frame)
 			}
 		}
 	}
-	h.joined_, h.gone = nil, nil
+	h.came, h.gone = nil, nil
 }
 
 // moved sends everybody one frame with all the newest positions and previews: those of this tick, and what its last frame, never written,

@@ -100,19 +100,19 @@ func parseMessage(b []byte) (m message, err error) {
 		v := s.value()
 		switch string(key) {
 		case `"type"`:
-			m.typ, err = text(v)
+			m.typ, err = str(v)
 		case `"seq"`:
 			if m.seq, err = strconv.ParseUint(string(v), 10, 53); err != nil {
 				err = errors.New("seq is a whole number below 2^53")
 			}
 		case `"command"`:
-			m.command, err = text(v)
+			m.command, err = str(v)
 		case `"data"`:
 			m.data = v
 		case `"commands"`:
 			m.commands = v
 		case `"id"`:
-			m.id, err = text(v)
+			m.id, err = str(v)
 		case `"set"`:
 			m.set = v
 		case `"x"`:
@@ -136,7 +136,7 @@ func number(v []byte) []byte {
 	return nil
 }
 
-func text(v []byte) (string, error) {
+func str(v []byte) (string, error) {
 	if v[0] != '"' {
 		return "", errors.New("type, command and id are strings")
 	}
