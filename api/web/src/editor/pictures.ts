@@ -8,7 +8,7 @@ import type { Editor } from './editor';
 const STORED = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif']);
 const VIDEOS = new Set(['video/mp4', 'video/webm']);
 /** Share of the screen that a new picture takes at most. */
-const SHARE = 0.6;
+const SHARE = 0.45;
 /** Gap between pictures that were dropped together, in canvas units. */
 const GAP = 24;
 /** Room in a frame for what is not the picture, in bytes. */

@@ -57,7 +57,7 @@ export class Viewport {
   /** Shows the whole box, at most at 100 %. */
   fit(box: Box | undefined, animate = true): void {
     const margin = Math.min(96, this.width / 8);
-    const target = box ?? { x: -this.width / 2, y: -this.height / 2, width: this.width, height: this.height };
+    const target = box ?? { x: 0, y: 0, width: 0, height: 0 };
     const scale = clampScale(Math.min((this.width - 2 * margin) / Math.max(1, target.width), (this.height - 2 * margin) / Math.max(1, target.height), 1));
     const x = this.width / 2 - (target.x + target.width / 2) * scale;
     const y = this.height / 2 - (target.y + target.height / 2) * scale;
