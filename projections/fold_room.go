@@ -94,7 +94,9 @@ func (f *fold) addRoomFact(ch *change, room *roomDelta, fc *fact, at string) {
 		f.chat = append(f.chat, chatRow{room: id, id: fc.event.ID, actor: fc.event.Actor, at: at, revision: fc.revision, ChatPostedData: d})
 	case *events.CommentAddedData:
 		c := f.comment(id, d.ID)
-		c.added, c.actor, c.at, c.revision = d, fc.event.Actor, at, fc.revision
+		if c.added == nil { // the first of an id stays
+			c.added, c.actor, c.at, c.revision = d, fc.event.Actor, at, fc.revision
+		}
 	case *events.CommentResolvedData:
 		c := f.comment(id, d.ID)
 		c.resolvedBy, c.resolved = fc.event.Actor, at

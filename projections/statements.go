@@ -10,8 +10,9 @@ var (
 		"(?, ?, ?, ?, ?, ?, ?, ?, NULL)",
 		` ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, avatar_url = excluded.avatar_url,
  created_at = excluded.created_at, color = excluded.color, kind = excluded.kind, revision = excluded.revision, deleted_at = NULL`, 8}
-	userUpdatedSQL = &template{"", `UPDATE {t}users SET email = coalesce(?, email), name = coalesce(?, name), avatar_url = coalesce(?, avatar_url),
- color = coalesce(?, color), revision = ? WHERE id = ?`, "", 6}
+	userUpdatedSQL = &template{"", `UPDATE {t}users SET email = coalesce(?, email), name = coalesce(?, name), avatar_url = nullif(coalesce(?, avatar_url), ''),
+ color = coalesce(?, color) WHERE id = ? AND deleted_at IS NULL`, "", 5}
+	userProgressSQL = &template{"", "UPDATE {t}users SET revision = ? WHERE id = ?", "", 2}
 	userDeletedSQL = &template{"", `UPDATE {t}users SET email = '', name = NULL, avatar_url = NULL, color = NULL, revision = ?, deleted_at = ? WHERE id = ?`, "", 3}
 
 	roomCreatedSQL = &template{
@@ -47,12 +48,15 @@ var (
 		"(?, ?, ?, ?, ?, ?, ?, ?, ?)", "", 9}
 	commentSQL = &template{
 		"INSERT INTO {t}comments (room_id, id, revision, element_id, x, y, actor, text, created_at, resolved_by, resolved_at) VALUES ",
-		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", 11}
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", " ON CONFLICT (room_id, id) DO NOTHING", 11}
 	resolvedSQL = &template{"", "UPDATE {t}comments SET resolved_by = ?, resolved_at = ? WHERE room_id = ? AND id = ?", "", 4}
 
 	assetSQL = &template{
 		`INSERT INTO {t}assets (id, user_id, room_id, r2_key, content_type, size_bytes, created_at, sha256, width, height, status, revision) VALUES `,
-		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?)", "", 11}
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?)",
+		` ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, room_id = excluded.room_id, r2_key = excluded.r2_key,
+ content_type = excluded.content_type, size_bytes = excluded.size_bytes, created_at = excluded.created_at, sha256 = excluded.sha256,
+ width = excluded.width, height = excluded.height, status = excluded.status, revision = excluded.revision`, 11}
 	assetProgressSQL = &template{"", "UPDATE {t}assets SET revision = ? WHERE id = ?", "", 2}
 	attachedSQL      = &template{"INSERT INTO {t}asset_rooms (asset_id, room_id, revision, created_at) VALUES ", "(?, ?, ?, ?)",
 		" ON CONFLICT (asset_id, room_id) DO NOTHING", 4}
@@ -105,7 +109,8 @@ func (f *fold) emitUsers(e *emitter) {
 		case u.deleted != nil:
 			e.one(userDeletedSQL, int64(u.revision), u.deleted, id)
 		case !u.created:
-			e.one(userUpdatedSQL, deref(u.email), deref(u.name), deref(u.avatar), deref(u.color), int64(u.revision), id)
+			e.one(userUpdatedSQL, deref(u.email), deref(u.name), deref(u.avatar), deref(u.color), id)
+			e.one(userProgressSQL, int64(u.revision), id)
 		}
 	}
 }

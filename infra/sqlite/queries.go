@@ -1,0 +1,200 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+const roomColumns = `r.id, r.name, r.description, r.visibility, r.default_role, r.owner_id, +r.created_at, +r.updated_at, +r.deleted_at, r.revision`
+
+// ListRooms implements projections.Queries. Rows that only stand for a reference (revision 0) are no rooms yet.
+func (s *Store) ListRooms(ctx context.Context, visibility, cursor string, limit int) ([]projections.RoomRow, string, error) {
+	defer s.observe("list_rooms", time.Now())
+	return s.roomPage(ctx, `SELECT `+roomColumns+` FROM rooms r WHERE r.visibility = ? AND r.deleted_at IS NULL AND r.revision > 0`, visibility, cursor, limit)
+}
+
+// RoomsOf implements projections.Queries.
+func (s *Store) RoomsOf(ctx context.Context, user, cursor string, limit int) ([]projections.RoomRow, string, error) {
+	defer s.observe("rooms_of", time.Now())
+	return s.roomPage(ctx, `SELECT `+roomColumns+` FROM room_participants p JOIN rooms r ON r.id = p.room_id
+ WHERE p.user_id = ? AND p.removed_at IS NULL AND r.deleted_at IS NULL AND r.revision > 0`, user, cursor, limit)
+}
+
+// roomPage reads one page, newest first, ties by id. The cursor is (created_at, id) of the last row before: rows never move in that order.
+func (s *Store) roomPage(ctx context.Context, text, arg, cursor string, limit int) ([]projections.RoomRow, string, error) {
+	args := []any{arg}
+	if cursor != "" {
+		at, id, err := parseCursor(cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		text += " AND (r.created_at, r.id) < (?, ?)"
+		args = append(args, at, id)
+	}
+	limit = max(limit, 1)
+	rows, err := s.reads.QueryContext(ctx, text+" ORDER BY r.created_at DESC, r.id DESC LIMIT ?", append(args, limit+1)...)
+	if err != nil {
+		return nil, "", fmt.Errorf("sqlite: list rooms: %w", err)
+	}
+	defer rows.Close()
+	page := make([]projections.RoomRow, 0, min(limit, 64))
+	for rows.Next() {
+		row, err := scanRoom(rows)
+		if err != nil {
+			return nil, "", fmt.Errorf("sqlite: list rooms: %w", err)
+		}
+		if len(page) == limit { // one more than asked for: there is a next page
+			last := page[limit-1]
+			return page, formatCursor(last.CreatedAt, last.ID), nil
+		}
+		page = append(page, row)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, "", fmt.Errorf("sqlite: list rooms: %w", err)
+	}
+	return page, "", nil
+}
+
+func formatCursor(createdAt int64, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(projections.FormatTime(createdAt) + id))
+}
+
+func parseCursor(cursor string) (at, id string, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) <= len(projections.SQLTime) {
+		return "", "", projections.ErrCursor
+	}
+	at, id = string(b[:len(projections.SQLTime)]), string(b[len(projections.SQLTime):])
+	if _, ok := projections.ParseTime(at); !ok {
+		return "", "", projections.ErrCursor
+	}
+	return at, id, nil
+}
+
+type scanner interface{ Scan(...any) error }
+
+func scanRoom(row scanner) (projections.RoomRow, error) {
+	var r projections.RoomRow
+	err := row.Scan(&r.ID, &r.Name, (*textColumn)(&r.Description), &r.Visibility, (*textColumn)(&r.DefaultRole), (*textColumn)(&r.OwnerID),
+		(*timeColumn)(&r.CreatedAt), (*timeColumn)(&r.UpdatedAt), (*timeColumn)(&r.DeletedAt), &r.Revision)
+	return r, err
+}
+
+// RoomByID implements projections.Queries.
+func (s *Store) RoomByID(ctx context.Context, room string) (projections.RoomRow, error) {
+	defer s.observe("room", time.Now())
+	r, err := scanRoom(s.reads.QueryRowContext(ctx, "SELECT "+roomColumns+" FROM rooms r WHERE r.id = ? AND r.revision > 0", room))
+	if isNoRows(err) {
+		return r, fmt.Errorf("%w: room %s", projections.ErrNotFound, room)
+	}
+	if err != nil {
+		return r, fmt.Errorf("sqlite: room: %w", err)
+	}
+	return r, nil
+}
+
+// Participants implements projections.Queries.
+func (s *Store) Participants(ctx context.Context, room string) ([]projections.ParticipantRow, error) {
+	defer s.observe("participants", time.Now())
+	rows, err := s.reads.QueryContext(ctx, `SELECT p.user_id, p.role, +p.joined_at, u.name, u.color FROM room_participants p
+ JOIN users u ON u.id = p.user_id WHERE p.room_id = ? AND p.removed_at IS NULL ORDER BY p.joined_at, p.user_id`, room)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: participants: %w", err)
+	}
+	defer rows.Close()
+	all := []projections.ParticipantRow{}
+	for rows.Next() {
+		var p projections.ParticipantRow
+		if err := rows.Scan(&p.UserID, &p.Role, (*timeColumn)(&p.JoinedAt), (*textColumn)(&p.Name), (*textColumn)(&p.Color)); err != nil {
+			return nil, fmt.Errorf("sqlite: participants: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, rows.Err()
+}
+
+// AssetByID implements projections.Queries.
+func (s *Store) AssetByID(ctx context.Context, asset string) (projections.AssetRow, error) {
+	defer s.observe("asset", time.Now())
+	var a projections.AssetRow
+	var width, height, size sql.NullInt64
+	err := s.reads.QueryRowContext(ctx, `SELECT id, user_id, room_id, r2_key, content_type, size_bytes, sha256, status, width, height, +created_at
+ FROM assets WHERE id = ?`, asset).Scan(&a.ID, (*textColumn)(&a.UserID), (*textColumn)(&a.RoomID), &a.Key, (*textColumn)(&a.ContentType), &size,
+		(*textColumn)(&a.SHA256), &a.Status, &width, &height, (*timeColumn)(&a.CreatedAt))
+	if isNoRows(err) {
+		return a, fmt.Errorf("%w: asset %s", projections.ErrNotFound, asset)
+	}
+	if err != nil {
+		return a, fmt.Errorf("sqlite: asset: %w", err)
+	}
+	a.Size, a.Width, a.Height = size.Int64, int(width.Int64), int(height.Int64)
+	return a, nil
+}
+
+// AssetRooms implements projections.Queries.
+func (s *Store) AssetRooms(ctx context.Context, asset string) ([]string, error) {
+	defer s.observe("asset_rooms", time.Now())
+	rows, err := s.reads.QueryContext(ctx, `SELECT room_id FROM asset_rooms WHERE asset_id = ?1
+ UNION SELECT room_id FROM assets WHERE id = ?1 AND room_id IS NOT NULL ORDER BY 1`, asset)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: asset rooms: %w", err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("sqlite: asset rooms: %w", err)
+		}
+		all = append(all, id)
+	}
+	return all, rows.Err()
+}
+
+// NewestSnapshot implements projections.Queries.
+func (s *Store) NewestSnapshot(ctx context.Context, room string, revision uint64) (row projections.SnapshotRow, ok bool, err error) {
+	defer s.observe("snapshot", time.Now())
+	text, args := "SELECT revision, seq, sum, object_key FROM room_snapshots WHERE room_id = ?", []any{room}
+	if revision > 0 {
+		text += " AND revision <= ?"
+		args = append(args, int64(min(revision, 1<<53)))
+	}
+	err = s.reads.QueryRowContext(ctx, text+" ORDER BY revision DESC LIMIT 1", args...).Scan(&row.Revision, &row.Seq, &row.Sum, &row.Key)
+	if isNoRows(err) {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, fmt.Errorf("sqlite: snapshot: %w", err)
+	}
+	return row, true, nil
+}
+
+// RoomsNeedingCheckpoint implements projections.Queries.
+func (s *Store) RoomsNeedingCheckpoint(ctx context.Context, after string, limit int) ([]projections.UncheckedRoom, error) {
+	defer s.observe("rooms_needing_checkpoint", time.Now())
+	rows, err := s.reads.QueryContext(ctx, `SELECT id, revision, checkpoint, +updated_at FROM rooms
+ WHERE id > ? AND revision > checkpoint AND deleted_at IS NULL ORDER BY id LIMIT ?`, after, max(limit, 1))
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: rooms needing a checkpoint: %w", err)
+	}
+	defer rows.Close()
+	var all []projections.UncheckedRoom
+	for rows.Next() {
+		var r projections.UncheckedRoom
+		if err := rows.Scan(&r.ID, &r.Revision, &r.Checkpoint, (*timeColumn)(&r.UpdatedAt)); err != nil {
+			return nil, fmt.Errorf("sqlite: rooms needing a checkpoint: %w", err)
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+var (
+	_ projections.Shadows = (*Store)(nil)
+	_ projections.Queries = (*Store)(nil)
+)
