@@ -33,8 +33,8 @@ type actor struct {
 	watchers []*watch
 	carried  []events.Done // of commands that changed nothing: they go with the next commit
 	batch    batch
-	mustSync bool // an outcome is unknown: read the tail before anything is decided
-	roles    func(string) (domain.Role, error)
+	mustSync bool    // an outcome is unknown: read the tail before anything is decided
+	people   *people // of the newest View; nil after a change
 }
 
 func newActor(d *Dispatcher, roomID string) *actor {
@@ -140,15 +140,16 @@ func (a *actor) published(c *events.Commit, bytes int) {
 	a.revLast.Store(c.Last())
 	a.viewNow.Store(nil)
 	a.ring.add(c, bytes)
-	if changesRoles(c) {
-		a.roles = nil
+	if changesPeople(c) {
+		a.people = nil
 	}
 	for _, w := range a.watchers {
 		w.committed(c)
 	}
 }
 
-func changesRoles(c *events.Commit) bool {
+// changesPeople reports whether a commit may change roles, participants or the room's own data.
+func changesPeople(c *events.Commit) bool {
 	for i := range c.Events {
 		switch c.Events[i].Type {
 		case events.ElementAdded, events.ElementPatched, events.ElementRemoved, events.ChatPosted,

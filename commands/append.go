@@ -155,9 +155,14 @@ func (a *actor) append(c *events.Commit) (outcome, error) {
 	start := time.Now()
 	seq, err := a.appendOnce(after, payload)
 	out := outcomeOf(err)
-	if out == unknown {
+	switch out {
+	case unknown:
 		a.metrics.unknown.Inc()
 		seq, out, err = a.resolve(c, after, payload)
+	case moved: // where something on the way repeated the append, what moved the stream is our own commit
+		if rec, ok, rerr := a.nextRecord(after); rerr == nil && ok && sameCommit(rec, c, payload) {
+			seq, out = rec.Seq, stored
+		}
 	}
 	if out != stored {
 		return out, err

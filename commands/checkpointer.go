@@ -73,7 +73,7 @@ func NewCheckpointer(cfg CheckpointConfig) *Checkpointer {
 	}
 	if cfg.Metrics != nil {
 		cfg.Metrics.MustRegister(c.sent, c.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kanvas_checkpoints_outstanding",
-			Help: "Rooms with revisions after their last checkpoint."}, c.count))
+			Help: "Rooms with revisions after their last checkpoint."}, func() float64 { return float64(c.Outstanding()) }))
 	}
 	for range cfg.Workers {
 		c.wg.Go(func() { c.work(ctx) })
@@ -91,10 +91,11 @@ func (c *Checkpointer) Close() {
 	c.wg.Wait()
 }
 
-func (c *Checkpointer) count() float64 {
+// Outstanding is how many rooms have revisions after their last checkpoint, as far as this process knows.
+func (c *Checkpointer) Outstanding() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return float64(len(c.rooms))
+	return len(c.rooms)
 }
 
 // Handle is a Handler.

@@ -25,7 +25,7 @@ func RoomListUpkeep(changed func(room string, c *events.Commit)) Handler {
 		if err != nil {
 			return fmt.Errorf("%s: sequence %d: %w", rec.Stream, rec.Seq, err)
 		}
-		if changesRoles(c) {
+		if changesPeople(c) {
 			changed(rec.Stream.ID, c)
 		}
 		return nil

@@ -56,16 +56,17 @@ func NewDispatcher(cfg Config) *Dispatcher {
 		quit:  make(chan struct{}),
 		slots: map[string]*slot{},
 	}
-	d.metrics = newMetrics(cfg.Metrics, d.count)
+	d.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(d.Loaded()) })
 	d.base, d.cancel = context.WithCancel(context.Background())
 	d.wg.Go(d.janitor)
 	return d
 }
 
-func (d *Dispatcher) count() float64 {
+// Loaded is how many rooms are in memory.
+func (d *Dispatcher) Loaded() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return float64(len(d.slots))
+	return len(d.slots)
 }
 
 // Do implements Rooms.

@@ -157,13 +157,15 @@ func (w *SnapshotWriter) write(ctx context.Context, room string, revision uint64
 	if err != nil {
 		return err
 	}
-	if _, err := w.cfg.Objects.Head(ctx, ref.Key); errors.Is(err, ErrNoObject) {
+	o, err := w.cfg.Objects.Head(ctx, ref.Key)
+	switch {
+	case err != nil && !errors.Is(err, ErrNoObject):
+		return fmt.Errorf("head %s: %w", ref.Key, err)
+	case err != nil || o.Size != int64(len(body)):
 		if err := w.cfg.Objects.Put(ctx, ref.Key, "application/json", bytes.NewReader(body), int64(len(body))); err != nil {
 			return fmt.Errorf("put %s: %w", ref.Key, err)
 		}
 		w.written.Inc()
-	} else if err != nil {
-		return fmt.Errorf("head %s: %w", ref.Key, err)
 	}
 	if w.cfg.Written != nil {
 		return w.cfg.Written(ctx, room, ref)

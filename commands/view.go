@@ -11,10 +11,10 @@ func (a *actor) view() *View {
 	if v := a.viewNow.Load(); v != nil {
 		return v
 	}
-	if a.roles == nil {
-		a.roles = rolesOf(a.room)
+	if a.people == nil {
+		a.people = peopleOf(a.room)
 	}
-	v := newView(a.room, a.roles)
+	v := newView(a.room, a.people)
 	a.viewNow.Store(v)
 	return v
 }
@@ -43,12 +43,17 @@ func (a *actor) current(ctx context.Context) (*View, error) {
 	}
 }
 
-// rolesOf fixes the effective roles of a room as it is now.
-func rolesOf(r *domain.Room) func(string) (domain.Role, error) {
-	return r.Clone().RoleOf
+// people is the part of a View that changes seldom: it is made again only after events that are about people or the room itself.
+type people struct {
+	roles        func(string) (domain.Role, error)
+	participants []domain.Participant
 }
 
-func newView(r *domain.Room, roles func(string) (domain.Role, error)) *View {
+func peopleOf(r *domain.Room) *people {
+	return &people{roles: r.Roles(), participants: r.Participants()}
+}
+
+func newView(r *domain.Room, p *people) *View {
 	return &View{
 		Room:         infoOf(r),
 		Revision:     r.Revision(),
@@ -58,8 +63,8 @@ func newView(r *domain.Room, roles func(string) (domain.Role, error)) *View {
 		Elements:     r.Elements(),
 		Chat:         r.Chat(),
 		Comments:     r.Comments(),
-		Participants: r.Participants(),
-		RoleOf:       roles,
+		Participants: p.participants,
+		RoleOf:       p.roles,
 	}
 }
 

@@ -57,7 +57,7 @@ func (d *Dispatcher) viewAt(ctx context.Context, roomID string, revision uint64)
 		if err != nil {
 			return err
 		}
-		v = newView(f.room, f.room.RoleOf)
+		v = newView(f.room, peopleOf(f.room))
 		v.At = f.at
 		d.past.put(key, v, f.room.ElementBytes())
 		return nil
