@@ -91,7 +91,11 @@ func (l *natsLogger) Noticef(string, ...any) {}
 func (l *natsLogger) Debugf(string, ...any)  {}
 func (l *natsLogger) Tracef(string, ...any)  {}
 
+// Warnf leaves out what is meant to be so.
 func (l *natsLogger) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") {
+		return
+	}
 	l.log.Warn("nats-server", "detail", fmt.Sprintf(format, v...))
 }
 

@@ -54,3 +54,18 @@ func TestEmbeddedInterval(t *testing.T) {
 		return open(t, jetstream.Config{Dir: t.TempDir(), Durability: jetstream.DurabilityInterval, Partitions: 3})
 	})
 }
+
+// waitFor looks until the fact is there.
+func waitFor(t testing.TB, fact func() bool) {
+	t.Helper()
+	end := time.After(30 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !fact() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatal("it did not come to be")
+		}
+	}
+}

@@ -168,6 +168,21 @@ func (s *Store) JetStream() jetstream.JetStream { return s.js }
 // Replicas is how many copies streams have.
 func (s *Store) Replicas() int { return s.cfg.Replicas }
 
+// Ready is nil where an append can be tried, or says why not: disk full, a failed write, no connection. For /readyz.
+func (s *Store) Ready() error {
+	if s.guard != nil {
+		if err := s.guard.reason(); err != nil {
+			return err
+		}
+	}
+	for _, nc := range []*nats.Conn{s.write, s.read, s.live} {
+		if !nc.IsConnected() {
+			return fmt.Errorf("jetstream: %s: %s", nc.Opts.Name, nc.Status())
+		}
+	}
+	return nil
+}
+
 // Close ends the subscriptions, lets what was sent finish until ctx ends, and stops the embedded server. Calls in flight
 // get ErrUnknownOutcome or an error. It may be called twice; the Store is useless after it.
 func (s *Store) Close(ctx context.Context) error {
