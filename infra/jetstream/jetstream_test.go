@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream/logtest"
 )
@@ -68,4 +70,27 @@ func waitFor(t testing.TB, fact func() bool) {
 			t.Fatal("it did not come to be")
 		}
 	}
+}
+
+// sampleCounts is a metric's counter values or sample counts, by the value of its one label ("" without).
+func sampleCounts(t *testing.T, g prometheus.Gatherer, name string) map[string]uint64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]uint64{}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			label := ""
+			if l := m.GetLabel(); len(l) > 0 {
+				label = l[0].GetValue()
+			}
+			counts[label] = uint64(m.GetCounter().GetValue()) + m.GetHistogram().GetSampleCount()
+		}
+	}
+	return counts
 }
