@@ -12,7 +12,8 @@ type Room struct {
 	chat     []ChatMessage // oldest first, at most ChatKept
 	comments []*Comment    // in the order they were added; the values are never modified
 	byID     map[string]int
-	undo     undoState
+	stacks   map[string]*stacks
+	actors   actorTable
 	once     onceState
 	journal  journal
 }
@@ -30,6 +31,8 @@ type head struct {
 	sum               string
 	at                int64 // Unix ms of the last commit
 	seq               uint64
+	change            change // the one that the newest events belong to
+	undoBytes         int    // of all undo and redo steps
 }
 
 // person is what a room knows of an identity that is or was a participant. Values are never modified, only replaced.
@@ -76,7 +79,8 @@ type Comment struct {
 func NewRoom(id string) *Room {
 	r := &Room{id: id, people: map[string]*person{}, byID: map[string]int{}}
 	r.canvas.init()
-	r.undo.init()
+	r.stacks = map[string]*stacks{}
+	r.actors.init()
 	r.once.init()
 	return r
 }
