@@ -36,7 +36,7 @@ export function exposeHooks(session: Session, editor: Editor, cursors: Cursors):
     get client() { return session.client; },
     get role() { return session.role; },
     get revision() { return session.doc.revision; },
-    get savedRevision() { return session.savedRevision; },
+    get savedRevision() { return session.saver.savedRevision; },
     get status() { return session.status; },
     get socket() { return session.connection.phase; },
     get waiting() { return session.outbox.size; },

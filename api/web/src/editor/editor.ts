@@ -43,6 +43,12 @@ export class Editor {
     this.toolChanged.emit(tool);
   }
 
+  /** False, and people are told, where the role does not allow edits. */
+  private permitted(): boolean {
+    if (!this.canEdit) this.session.notice.emit('You may only look at this room');
+    return this.canEdit;
+  }
+
   selected(): Element[] {
     return this.selection.list().flatMap((id) => this.session.shown(id) ?? []);
   }
@@ -53,7 +59,7 @@ export class Editor {
   }
 
   add(elements: Element[], select = true): boolean {
-    if (!this.canEdit) return false;
+    if (!this.permitted()) return false;
     const commands = elements.map((element): Command => ({ command: 'element.add', data: { element } }));
     if (!this.session.submit(commands)) return false;
     if (select) this.selection.set(elements.map((e) => e.id));
@@ -61,14 +67,15 @@ export class Editor {
   }
 
   patch(sets: ReadonlyMap<string, Members>): boolean {
-    if (!this.canEdit) return false;
+    if (sets.size === 0) return true;
+    if (!this.permitted()) return false;
     const commands: Command[] = [];
     for (const [id, set] of sets) if (Object.keys(set).length) commands.push({ command: 'element.patch', data: { id, set } });
     return this.session.submit(commands);
   }
 
   remove(): void {
-    if (!this.canEdit || this.selection.size === 0) return;
+    if (this.selection.size === 0 || !this.permitted()) return;
     this.session.submit([{ command: 'element.remove', data: { ids: this.selection.list() } }]);
   }
 
@@ -83,7 +90,7 @@ export class Editor {
 
   reorder(order: Order): void {
     const ids = this.selectedInPaintOrder().map((e) => e.id);
-    if (!this.canEdit || ids.length === 0) return;
+    if (ids.length === 0 || !this.permitted()) return;
     if (order === 'front' || order === 'back') {
       this.session.submit([{ command: 'element.reorder', data: { ids, to: order } }]);
       return;

@@ -31,7 +31,7 @@ export async function placeFiles(editor: Editor, files: readonly File[], at: Poi
   let x = at.x;
   for (const file of files) {
     try {
-      const ready = await prepare(file, editor.session.maxFrameBytes - ENVELOPE, (text) => editor.session.notice.emit(text));
+      const ready = await prepare(file, editor.session.saver.maxFrame - ENVELOPE, (text) => editor.session.notice.emit(text));
       if (ready.type === 'image') editor.scene.bitmaps.seed(ready.src, await decode(ready.src));
       const element = place(ready, { x, y: at.y }, editor);
       if (elements.length === 0 && files.length === 1) element.x = at.x - (element.width ?? 0) / 2;

@@ -3,6 +3,8 @@ import { Signal } from '../util/emitter';
 
 /** Milliseconds after which somebody's preview counts as given up where neither news nor a commit followed. */
 const STALE = 8_000;
+/** Milliseconds after a commit in which previews of its drag may still come: the two lanes do not keep their order. */
+const LATE = 250;
 
 interface Preview {
   session: string;
@@ -16,6 +18,8 @@ export class Previews {
   readonly changed = new Signal<[ReadonlySet<string>]>();
   private own = new Map<string, Members>();
   private others = new Map<string, Preview>();
+  /** Elements that somebody's commit has just settled. */
+  private settled = new Map<string, { user: string | undefined; at: number }>();
 
   /** What is shown of an element. */
   over(element: Element): Element {
@@ -42,6 +46,8 @@ export class Previews {
   }
 
   setRemote(session: string, user: string | undefined, id: string, set: Members, now = Date.now()): void {
+    const settled = this.settled.get(id);
+    if (settled && settled.user === user && now - settled.at < LATE) return;
     const before = this.others.get(id);
     const merged = before?.session === session ? { ...before.set, ...set } : set;
     this.others.set(id, { session, user, set: merged, at: now });
@@ -49,7 +55,8 @@ export class Previews {
   }
 
   /** A commit of this person changed the element: what it holds is the end of the drag. */
-  committed(ids: Iterable<string>, user: string | undefined): void {
+  committed(ids: readonly string[], user: string | undefined, now = Date.now()): void {
+    for (const id of ids) this.settled.set(id, { user, at: now });
     this.drop((p) => p.user === user || p.user === undefined, ids);
   }
 
@@ -58,6 +65,7 @@ export class Previews {
   }
 
   expire(now = Date.now()): void {
+    for (const [id, { at }] of this.settled) if (now - at >= LATE) this.settled.delete(id);
     this.drop((p) => now - p.at > STALE);
   }
 

@@ -1,23 +1,22 @@
 import type { Identity } from '../identity';
-import { MAX_COMMANDS_PER_LIST, MAX_FRAME_BYTES, type ClientMessage, type Command, type Element, type Members, type Role, type Room, type RoomEvent, type ServerMessage } from '../protocol';
+import { MAX_COMMANDS_PER_LIST, MAX_FRAME_BYTES, type ClientMessage, type Command, type Element, type Members, type Role, type Room, type RoomEvent, type ServerMessage, type User } from '../protocol';
 import { Signal } from '../util/emitter';
 import { Throttle } from '../util/throttle';
 import { Chat } from './chat';
 import { Connection, socketUrl } from './connection';
 import { CanvasDocument } from './document';
-import { paintHints } from './hints';
 import { drain } from './drain';
+import { Outbox } from './outbox';
 import { persistent } from './outbox-db';
-import { frameOf, Outbox } from './outbox';
 import { Presence } from './presence';
 import { Previews } from './previews';
+import { Saver } from './saver';
 import { abandonedSlots, claimSlot, type Slot } from './slots';
 import { SnapshotParts } from './snapshot';
-import { statusOf, type Status } from './status';
+import type { Status } from './status';
 
-/** Rejects that say "not now": the command stays in the outbox and is sent again after HOLD ms. */
-const TEMPORARY = new Set(['rate_limited', 'read_only']);
-const HOLD = 1_500;
+/** Milliseconds that a left room is kept open at most, for what is still being saved. */
+const LINGER = 10_000;
 /** 30 a second. */
 const EPHEMERAL_INTERVAL = 33;
 /** Elements whose drag others see live; of larger selections they see the end. */
@@ -32,38 +31,32 @@ export class Session {
   readonly presence = new Presence();
   readonly chat = new Chat();
   readonly connection: Connection;
+  readonly saver: Saver;
 
-  readonly statusChanged = new Signal<[Status]>();
+  readonly statusChanged: Signal<[Status]>;
+  /** Short news for people: refusals that need no pill, skipped changes. */
+  readonly notice: Signal<[string]>;
   readonly roomChanged = new Signal<[Room]>();
   readonly roleChanged = new Signal<[Role]>();
-  /** The first state of the room is there. */
+  /** A whole state of the room has come. */
   readonly ready = new Signal();
-  readonly cursorMoved = new Signal<[string, { id: string; name: string; color: string } | undefined, { x: number; y: number } | undefined]>();
-  /** Short news for people: refusals that need no pill, skipped changes. */
-  readonly notice = new Signal<[string]>();
+  /** Session, its user where known, and where the cursor is; undefined = gone. */
+  readonly cursorMoved = new Signal<[string, User | undefined, { x: number; y: number } | undefined]>();
+  /** Aborted when the room is closed: takes listeners off that outlive it. */
+  readonly ended = new AbortController();
 
-  room: Room;
   role: Role;
   sessionId = '';
   isReady = false;
-  /** Revision of our newest ack, or the revision of the first state. */
-  savedRevision = 0;
 
-  private refusal: string | undefined;
-  private held: string | undefined;
-  private holdTimer: ReturnType<typeof setTimeout> | undefined;
-  private acked = new Map<number, number>();
   private parts = new SnapshotParts();
-  private maxFrame = MAX_FRAME_BYTES;
   private readonly cursor = new Throttle<{ x: number; y: number }>(EPHEMERAL_INTERVAL, (c) => this.ephemeral({ type: 'cursor', ...c }));
   private readonly preview = new Throttle<ReadonlyMap<string, Members>>(EPHEMERAL_INTERVAL, (sets) => this.sendPreview(sets));
   private readonly expiry: ReturnType<typeof setInterval>;
   private drained = false;
 
-  private constructor(room: Room, readonly identity: Identity, private slot: Slot, readonly outbox: Outbox) {
-    this.room = room;
+  private constructor(public room: Room, readonly identity: Identity, private slot: Slot) {
     this.role = room.role ?? 'viewer';
-    for (const entry of outbox.all()) this.doc.addPending(entry);
     this.connection = new Connection({
       url: socketUrl(room.id),
       client: () => this.slot.client,
@@ -71,6 +64,9 @@ export class Session {
       resume: () => (this.isReady ? this.doc.revision : undefined),
       reauthenticate: () => this.reauthenticate(),
     });
+    this.saver = new Saver(this.doc, new Outbox(slot, slot.waiting), this.connection);
+    this.statusChanged = this.saver.changed;
+    this.notice = this.saver.notice;
     this.connection.messages.on((m) => this.receive(m));
     this.connection.phases.on((phase) => this.phaseChanged(phase));
     this.presence.left.on((session) => this.previews.sessionLeft(session));
@@ -78,21 +74,40 @@ export class Session {
   }
 
   static async open(room: Room, identity: Identity): Promise<Session> {
-    const slot = await claimSlot(identity.user.id, room.id);
-    return new Session(room, identity, slot, new Outbox(slot, slot.waiting));
+    return new Session(room, identity, await claimSlot(identity.user.id, room.id));
   }
 
   start(): void {
     this.connection.start();
   }
 
+  /** People have left the page: closes once everything is saved, or after LINGER; what waits then waits in the browser. */
+  leave(): void {
+    if (this.connection.phase !== 'live' || this.outbox.size === 0) return this.close();
+    const timer = setTimeout(() => this.close(), LINGER);
+    this.statusChanged.on(() => {
+      if (this.outbox.size > 0 || this.connection.phase === 'stopped') return;
+      clearTimeout(timer);
+      this.close();
+    });
+  }
+
   close(): void {
+    this.ended.abort();
     clearInterval(this.expiry);
-    clearTimeout(this.holdTimer);
+    this.saver.close();
     this.cursor.cancel();
     this.preview.cancel();
     this.connection.stop();
     this.slot.release();
+  }
+
+  get outbox(): Outbox {
+    return this.saver.outbox;
+  }
+
+  get status(): Status {
+    return this.saver.status;
   }
 
   get client(): string {
@@ -112,17 +127,6 @@ export class Session {
     return this.role !== 'viewer';
   }
 
-  get status(): Status {
-    return statusOf({
-      phase: this.connection.phase,
-      waiting: this.outbox.size,
-      saved: this.savedRevision,
-      held: this.held,
-      refused: this.refusal,
-      stopped: this.connection.stopReason,
-    });
-  }
-
   /** An element as it is shown: with our pending changes and anybody's drag in progress. */
   shown(id: string): Element | undefined {
     const element = this.doc.get(id);
@@ -130,29 +134,18 @@ export class Session {
   }
 
   /**
-   * Shows a change at once and has it saved: as one commit, all or nothing. Returns false where it was not accepted (no right, or the
-   * outbox is full, or too large); the reason has been shown then.
+   * Shows a change at once and has it saved: as one commit, all or nothing (lists longer than the server takes become several).
+   * Returns false where it was not accepted: the outbox is full, or it is too large; people have been told then.
    */
   submit(commands: Command[]): boolean {
-    if (commands.length === 0) return true;
-    if (commands.length > MAX_COMMANDS_PER_LIST) {
-      const half = Math.ceil(commands.length / 2);
-      return this.submit(commands.slice(0, half)) && this.submit(commands.slice(half));
-    }
-    const bytes = new TextEncoder().encode(JSON.stringify(commands)).length;
-    const problem = this.problemWith(bytes);
-    if (problem !== undefined) {
-      this.notice.emit(problem);
-      return false;
-    }
-    this.doc.addPending(this.outbox.add(commands, paintHints(commands, this.doc.elements()), bytes));
-    this.pump();
-    this.statusChanged.emit(this.status);
-    return true;
+    if (commands.length <= MAX_COMMANDS_PER_LIST) return commands.length === 0 || this.saver.submit(commands);
+    const half = Math.ceil(commands.length / 2);
+    return this.submit(commands.slice(0, half)) && this.submit(commands.slice(half));
   }
 
   /** Undo and redo are decided by the server: what others did since stays theirs. */
   step(command: 'undo' | 'redo'): void {
+    if (!this.canEdit) return;
     if (this.connection.phase !== 'live') this.notice.emit(`You are offline: ${command} works again when you are back`);
     else this.submit([{ command, data: {} }]);
   }
@@ -164,34 +157,13 @@ export class Session {
   /** Shows values that are being dragged, here and at the others', without storing them. */
   showPreview(sets: ReadonlyMap<string, Members>): void {
     this.previews.setOwn(sets);
-    if (sets.size <= MAX_PREVIEWED) this.preview.push(sets);
+    if (this.canEdit && sets.size <= MAX_PREVIEWED) this.preview.push(sets);
   }
 
   /** The drag is over: its result was submitted, or it was given up. */
   endPreview(): void {
     this.preview.cancel();
     this.previews.clearOwn();
-  }
-
-  dismissRefusal(): void {
-    this.refusal = undefined;
-    this.statusChanged.emit(this.status);
-  }
-
-  get maxFrameBytes(): number {
-    return this.maxFrame;
-  }
-
-  private problemWith(bytes: number): string | undefined {
-    if (this.connection.phase === 'stopped') return this.connection.stopReason ?? 'The room is closed';
-    if (bytes > this.maxFrame - 1024) return `Too large to send: ${Math.ceil(bytes / 1048576)} MiB, the limit is ${Math.floor(this.maxFrame / 1048576)} MiB`;
-    if (!this.outbox.hasRoomFor(bytes)) return `Too many changes wait to be saved (${this.outbox.size}): no more edits until the server has them`;
-    return undefined;
-  }
-
-  private pump(): void {
-    if (this.connection.phase !== 'live' || this.held !== undefined) return;
-    for (const entry of this.outbox.takeUnsent()) this.connection.send(frameOf(entry));
   }
 
   private ephemeral(message: ClientMessage | ClientMessage[]): void {
@@ -204,31 +176,28 @@ export class Session {
 
   private phaseChanged(phase: string): void {
     if (phase !== 'live') {
-      this.outbox.unsend();
       this.parts.clear();
       this.presence.clear();
-    } else {
-      this.pump();
-      void this.identity.renew();
-      if (!this.drained) void this.sendAbandoned();
+      return;
     }
-    this.statusChanged.emit(this.status);
+    void this.identity.renew();
+    if (!this.drained) void this.sendAbandoned();
   }
 
   private receive(message: ServerMessage): void {
     switch (message.type) {
       case 'welcome':
         this.sessionId = message.session;
-        this.maxFrame = message.limits?.['frame_bytes'] ?? message.limits?.['max_frame_bytes'] ?? MAX_FRAME_BYTES;
+        this.saver.maxFrame = message.limits?.['frame_bytes'] ?? MAX_FRAME_BYTES;
         return this.setRole(message.role);
       case 'snapshot':
         return this.snapshot(message);
       case 'commit':
         return this.commit(message);
       case 'ack':
-        return this.ack(message);
+        return this.saver.ack(message);
       case 'reject':
-        return this.reject(message);
+        return this.saver.reject(message);
       case 'preview':
         if (message.session !== this.sessionId) this.previews.setRemote(message.session, this.presence.userOf(message.session)?.id, message.id, message.set);
         return;
@@ -237,11 +206,12 @@ export class Session {
       case 'presence':
         return this.presence.apply(message);
       case 'role':
-        return this.setRole(message.role);
-      case 'pong':
+        this.setRole(message.role);
+        // The welcome named the limit of the role that we had then.
+        if (this.canEdit) this.saver.maxFrame = Math.max(this.saver.maxFrame, MAX_FRAME_BYTES);
         return;
       case 'error':
-        console.error('kanvas: the server reports', message.code, message.detail);
+        console.warn('kanvas: the server reports', message.code, message.detail);
         return;
     }
   }
@@ -249,19 +219,13 @@ export class Session {
   private snapshot(part: Extract<ServerMessage, { type: 'snapshot' }>): void {
     const whole = this.parts.add(part);
     if (!whole) return;
-    if (whole.room) {
-      this.room = { ...this.room, ...whole.room };
-      this.roomChanged.emit(this.room);
-    }
+    if (whole.room) this.setRoom(whole.room);
     this.doc.reset(whole.elements, whole.revision);
     this.chat.reset(whole.chat);
     this.presence.participants(whole.participants);
-    this.settleAcked();
-    if (!this.isReady) this.savedRevision = whole.revision;
-    if (whole.reset) this.savedRevision = whole.revision;
+    this.saver.arrived(whole.revision, !this.isReady, whole.reset);
     this.isReady = true;
     this.ready.emit();
-    this.statusChanged.emit(this.status);
   }
 
   private commit(message: Extract<ServerMessage, { type: 'commit' }>): void {
@@ -269,7 +233,7 @@ export class Session {
     const whole = this.doc.commit(message.first, message.last, message.events, (e) => this.ownSeq(e));
     if (!whole) return this.connection.restart();
     for (const event of message.events) if (event.revision > before) this.follow(event);
-    this.settleAcked();
+    this.saver.settle();
   }
 
   /** The number of our command that the event belongs to. */
@@ -287,8 +251,7 @@ export class Session {
       case 'chat.posted':
         return this.chat.posted(event);
       case 'room.updated':
-        this.room = { ...this.room, ...(event.data as Partial<Room>) };
-        return this.roomChanged.emit(this.room);
+        return this.setRoom(event.data as Partial<Room>);
       case 'room.deleted':
         return this.connection.stop('This room was deleted');
       case 'participant.joined':
@@ -299,53 +262,15 @@ export class Session {
     }
   }
 
-  private ack(message: Extract<ServerMessage, { type: 'ack' }>): void {
-    const entry = this.outbox.remove(message.seq);
-    if (!entry) return;
-    this.savedRevision = Math.max(this.savedRevision, message.revision);
-    this.acked.set(message.seq, message.revision);
-    this.settleAcked();
-    if (message.dropped?.length) this.notice.emit('Somebody removed what you were changing');
-    this.pump();
-    this.statusChanged.emit(this.status);
-  }
-
-  /** Takes changes off the overlay once the revision that holds them is here. */
-  private settleAcked(): void {
-    if (this.acked.size === 0) return;
-    const settled = new Set([...this.acked].filter(([, revision]) => revision <= this.doc.revision).map(([seq]) => seq));
-    if (settled.size === 0) return;
-    for (const seq of settled) this.acked.delete(seq);
-    this.doc.dropPending((p) => settled.has(p.seq));
-  }
-
-  private reject(message: Extract<ServerMessage, { type: 'reject' }>): void {
-    if (TEMPORARY.has(message.code)) return this.hold(message);
-    const entry = this.outbox.remove(message.seq);
-    if (!entry) return;
-    this.doc.dropPending((p) => p.seq === message.seq);
-    if (message.code === 'nothing_to_undo') this.notice.emit(`Nothing to ${entry.commands[0]?.command ?? 'undo'}`);
-    else this.refusal = message.detail || message.code;
-    this.pump();
-    this.statusChanged.emit(this.status);
-  }
-
-  private hold(message: Extract<ServerMessage, { type: 'reject' }>): void {
-    this.outbox.unsend(message.seq);
-    this.held = message.detail || message.code;
-    clearTimeout(this.holdTimer);
-    this.holdTimer = setTimeout(() => {
-      this.held = undefined;
-      this.pump();
-      this.statusChanged.emit(this.status);
-    }, HOLD);
-    this.statusChanged.emit(this.status);
-  }
-
   private ephemeralFrom(message: Extract<ServerMessage, { type: 'ephemeral' }>): void {
     if (message.session === this.sessionId || message.cursor === undefined) return;
     const user = typeof message.user === 'object' ? message.user : undefined;
     this.cursorMoved.emit(message.session, this.presence.userOf(message.session) ?? user, message.cursor ?? undefined);
+  }
+
+  private setRoom(change: Partial<Room>): void {
+    this.room = { ...this.room, ...change };
+    this.roomChanged.emit(this.room);
   }
 
   private setRole(role: Role): void {
@@ -361,13 +286,10 @@ export class Session {
     return true;
   }
 
-  /** The old person is gone for good: what waits is the new person's, under new numbers. */
+  /** The old person is gone for good. */
   private async becomeSomebodyElse(): Promise<void> {
     const slot = await claimSlot(this.identity.user.id, this.room.id);
-    this.doc.dropPending(() => true);
-    this.acked.clear();
-    this.outbox.moveTo(slot);
-    for (const entry of this.outbox.all()) this.doc.addPending(entry);
+    this.saver.renumber(slot);
     this.slot.release();
     this.slot = slot;
     this.notice.emit('The server no longer knew you: you are a new guest now');

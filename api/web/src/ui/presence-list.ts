@@ -15,7 +15,7 @@ export function presenceList(session: Session): HTMLElement {
     faces.setAttribute('aria-expanded', String(open));
   };
   faces.addEventListener('click', () => toggle(list.hidden === true));
-  document.addEventListener('pointerdown', (event) => !root.contains(event.target as Node) && toggle(false));
+  document.addEventListener('pointerdown', (event) => !root.contains(event.target as Node) && toggle(false), { signal: session.ended.signal });
   const render = () => {
     const me = session.identity.user.id;
     const people = session.presence.people().sort((a, b) => Number(b.id === me) - Number(a.id === me) || a.name.localeCompare(b.name));

@@ -104,7 +104,8 @@ function build(root: HTMLElement, session: Session, go: (path: string) => void):
   return () => {
     unbind();
     for (const part of [clipboard, text, gestures, handles, cursors, scene, stage]) part.destroy();
-    session.close();
+    delete window.__kanvas;
+    session.leave();
   };
 }
 
@@ -133,5 +134,5 @@ function acceptDrops(container: HTMLElement, editor: Editor, toasts: Toasts): vo
 function warnBeforeLoss(session: Session): void {
   window.addEventListener('beforeunload', (event) => {
     if (session.outbox.size > 0 && !session.persistent) event.preventDefault();
-  });
+  }, { signal: session.ended.signal });
 }

@@ -45,18 +45,30 @@ describe('previews', () => {
     previews.setRemote('s1', 'u1', 'a', { x: 1 }, 0);
     previews.setRemote('s1', 'u1', 'a', { y: 2 }, 1);
     expect(previews.over(element)).toMatchObject({ x: 1, y: 2 });
-    previews.committed(['a'], 'u2');
+    previews.committed(['a'], 'u2', 2);
     expect(previews.isRemote('a')).toBe(true);
-    previews.committed(['a'], 'u1');
+    previews.committed(['a'], 'u1', 3);
     expect(previews.over(element)).toBe(element);
-    previews.setRemote('s1', 'u1', 'a', { x: 1 }, 0);
+    previews.setRemote('s1', 'u1', 'a', { x: 1 }, 1_000);
     previews.sessionLeft('s1');
     expect(previews.isRemote('a')).toBe(false);
-    previews.setRemote('s1', 'u1', 'a', { x: 1 }, 0);
-    previews.expire(8_000);
+    previews.setRemote('s1', 'u1', 'a', { x: 1 }, 1_000);
+    previews.expire(9_000);
     expect(previews.isRemote('a')).toBe(true);
-    previews.expire(8_001);
+    previews.expire(9_001);
     expect(previews.isRemote('a')).toBe(false);
+  });
+
+  it('that come after the commit of their drag are late, not news', () => {
+    const previews = new Previews();
+    previews.committed(['a'], 'u1', 100);
+    previews.setRemote('s1', 'u1', 'a', { x: 1 }, 130);
+    expect(previews.isRemote('a')).toBe(false);
+    previews.setRemote('s2', 'u2', 'a', { x: 2 }, 140);
+    expect(previews.isRemote('a')).toBe(true);
+    previews.committed(['a'], 'u2', 150);
+    previews.setRemote('s1', 'u1', 'a', { x: 3 }, 400);
+    expect(previews.over(element).x).toBe(3);
   });
 
   it('never change id or type', () => {
