@@ -19,8 +19,7 @@
 //
 //   - ServeX: s := hub.open(w, r, "x", subprotocols…), nil where refused; s.start(serve). In serve: find out who it is,
 //     hub.gate.enterUser (and s.user, so that it is given back), p := newPeer(identity, client), p.ext = its own state,
-//     s.join(ctx, roomID, p, newHalf); when join returns and s.conn.open(), read frames with s.read until an error or !s.conn.open();
-//     s.waitClose() last. What the reader wants done in the room: p.room.post(funcMail(func(r *room) {…})).
+//     s.join(ctx, roomID, p, newHalf); when join returns and s.conn.open(), read frames with s.read until an error or !s.conn.open(). What the reader wants done in the room: p.room.post(funcMail(func(r *room) {…})).
 //   - Durable requests: p.flight.acquire in the reader (this is the backpressure), Prepare, p.submit; the answer is half.replied. In the room's
 //     goroutine use p.room.watch.Submit with a reply that posts a funcMail.
 //   - half.joined(p, view): what view shows and every commit passed to half.committed from then on is what p has to be told. Snapshots go out as
@@ -30,7 +29,7 @@
 //     p.send the same bytes to every peer. p.sendOwn copies small ones. p.sendEphemeral of conn queues what may be dropped, with a receipt
 //     that tells whether it was written, and conn.withdraw takes it back while it waits. Room code calls p.send… and
 //     never flushes: the room wakes the writers when it has handled its mail, in crowds at most once per FlushTick; half.flushing
-//     is the last chance to add something. A reader that queues a frame itself calls conn.sendOwn and conn.flush.
+//     (after room.wantFlush, or when something else is flushed) is the last chance to add something. A reader that queues a frame itself calls conn.sendOwn and conn.flush.
 //   - WebSocket pings are frames too (controlFrame(opPing, payload) through p.send, in order with the rest); answers come to socket.onPong in
 //     the reader.
 //   - Positions and previews: p.setCursor, p.setViewport, p.setPreview from the reader or the room; half.moved gets the peers that moved, of all

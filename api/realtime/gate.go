@@ -113,5 +113,9 @@ func originListed(r *http.Request, list []string) bool {
 	if strings.EqualFold(u.Host, r.Host) {
 		return true
 	}
+	return listed(origin, list)
+}
+
+func listed(origin string, list []string) bool {
 	return slices.ContainsFunc(list, func(o string) bool { return strings.EqualFold(o, origin) })
 }

@@ -36,6 +36,7 @@ type Config struct {
 
 	Origins     []string                   // allowed browser origins besides the server's own
 	AllowOrigin func(*http.Request) bool   // instead of Origins, where set: the rule of CORS
+	AllowCookie func(*http.Request) bool   // whether the session cookie may say who it is; default: an Origin of Origins
 	Address     func(*http.Request) string // what per-address limits count by; default: the peer's address
 	Limits      Limits                     // zero fields: DefaultLimits
 	Logger      *slog.Logger               // default: none
@@ -75,6 +76,10 @@ func New(cfg Config) *Hub {
 	if cfg.AllowOrigin == nil {
 		origins := cfg.Origins
 		cfg.AllowOrigin = func(r *http.Request) bool { return originListed(r, origins) }
+	}
+	if cfg.AllowCookie == nil {
+		origins := cfg.Origins
+		cfg.AllowCookie = func(r *http.Request) bool { return listed(r.Header.Get("Origin"), origins) }
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = func() int64 { return time.Now().UnixMilli() }

@@ -18,6 +18,8 @@ type metrics struct {
 	slow      prometheus.Counter
 	closes    *prometheus.CounterVec // code
 	refused   *prometheus.CounterVec // reason
+	replays   prometheus.Counter     // from the log
+	snapshots prometheus.Counter
 	fanout    prometheus.Histogram
 	rooms     prometheus.Gauge
 }
@@ -41,12 +43,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		slow:      counter("slow_closes_total", "Sockets closed because the client was too slow."),
 		closes:    counters("closes_total", "Sockets closed by the server, by close code.", "code"),
 		refused:   counters("refused_total", "Sockets refused before the upgrade.", "reason"),
+		replays:   counter("log_replays_total", "Sockets that were caught up from the log."),
+		snapshots: counter("snapshots_total", "Snapshots sent."),
 		fanout: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kanvas", Subsystem: "realtime", Name: "fanout_seconds",
 			Help: "From a durable commit to its frames handed to all writers of the room.", Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16)}),
 		rooms: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "kanvas", Subsystem: "realtime", Name: "rooms", Help: "Rooms held for sockets."}),
 	}
 	if r != nil {
-		r.MustRegister(m.sockets, m.framesIn, m.bytesIn, m.framesOut, m.bytesOut, m.writes, m.dropped, m.slow, m.closes, m.refused, m.fanout, m.rooms)
+		r.MustRegister(m.sockets, m.framesIn, m.bytesIn, m.framesOut, m.bytesOut, m.writes, m.dropped, m.slow, m.closes, m.refused, m.replays, m.snapshots, m.fanout, m.rooms)
 	}
 	return m
 }

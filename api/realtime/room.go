@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,20 +56,21 @@ type room struct {
 	}
 
 	// owned
-	peers    []*peer
-	byClient map[clientKey]*peer
-	people   map[string]int // sessions by user
-	halves   map[string]half
-	head     uint64 // revision of the newest commit handled; 0 before the first view
-	dirty    []*peer
-	handled  []time.Time // when commits came that are not flushed yet
-	flushed  time.Time
-	ticked   time.Time
-	tickNo   uint64
-	wantTick bool
-	timers   []timer
-	done     bool // nothing is delivered any more
-	told     time.Time
+	peers     []*peer
+	byClient  map[clientKey]*peer
+	people    map[string]int // sessions by user
+	halves    map[string]half
+	head      uint64 // revision of the newest commit handled; 0 before the first view
+	dirty     []*peer
+	handled   []time.Time // when commits came that are not flushed yet
+	wantFlush bool        // a half has gathered something for flushing
+	flushed   time.Time
+	ticked    time.Time
+	tickNo    uint64
+	wantTick  bool
+	timers    []timer
+	done      bool // nothing is delivered any more
+	told      time.Time
 }
 
 type clientKey struct{ user, client string }
@@ -168,7 +170,7 @@ func (r *room) wait(now, idleSince time.Time) time.Duration {
 			next = t
 		}
 	}
-	if len(r.dirty) > 0 {
+	if len(r.dirty) > 0 || r.wantFlush {
 		sooner(r.flushed.Add(r.hub.limits.FlushTick))
 	}
 	if r.wantTick {
@@ -202,15 +204,16 @@ func (r *room) runTimers(now time.Time) {
 
 // maybeFlush wakes the writers of those who were sent something: at once in a room of few, in a crowd once per FlushTick.
 func (r *room) maybeFlush(now time.Time) {
-	for _, h := range r.halves {
-		h.flushing()
-	}
-	if len(r.dirty) == 0 {
+	if len(r.dirty) == 0 && !r.wantFlush {
 		r.handled = r.handled[:0]
 		return
 	}
 	if len(r.peers) >= r.hub.limits.Crowd && now.Sub(r.flushed) < r.hub.limits.FlushTick {
 		return
+	}
+	r.wantFlush = false
+	for _, h := range r.halves {
+		h.flushing()
 	}
 	for _, p := range r.dirty {
 		p.dirty = false
@@ -232,6 +235,9 @@ func (r *room) committed(c *events.Commit, at time.Time) {
 	}
 	r.head = c.Last()
 	r.active.Store(c.At)
+	if log := r.hub.log; log.Enabled(r.hub.ctx, slog.LevelDebug) {
+		log.Debug("room_committed", "roomId", r.id, "userId", c.Events[0].Actor, "dataSize", sizeHint(c), "revision", c.Last())
+	}
 	changes := r.rights(c)
 	for _, h := range r.halves {
 		h.committed(c)

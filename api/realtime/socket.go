@@ -30,13 +30,15 @@ type socket struct {
 	conn     *conn
 	protocol string
 	address  string
-	token    string               // that came with the handshake (Authorization, or the session cookie with an Origin); never logged
+	token    string               // that came with the handshake (Authorization, or the session cookie); never logged
 	onPong   func(payload []byte) // set before reading starts; runs in the reader
 
 	mu       sync.Mutex
 	peer     *peer // once it is in a room
 	draining bool
 	user     string // counted by the gate
+
+	goodbye bool // the client's close frame was read
 
 	second int64 // of frames
 	frames int
@@ -59,7 +61,7 @@ func (h *Hub) open(w http.ResponseWriter, r *http.Request, protocol string, subp
 		h.refuse(w, domain.CodeRateLimited, reason, "too many sockets from this address")
 		return nil
 	}
-	s := &socket{hub: h, protocol: protocol, address: address, token: handshakeToken(r)}
+	s := &socket{hub: h, protocol: protocol, address: address, token: h.handshakeToken(r)}
 	up := &upgrader{ResponseWriter: w, hub: h}
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols: subprotocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
@@ -93,13 +95,13 @@ func (h *Hub) refuse(w http.ResponseWriter, code domain.Code, reason, detail str
 	_, _ = w.Write(wire.AppendProblem(nil, code, detail, "")) // nobody to tell where the client is gone
 }
 
-// handshakeToken is the token that came with the upgrade. The session cookie counts only together with an Origin (checked before).
-func handshakeToken(r *http.Request) string {
+// handshakeToken is the token that came with the upgrade. The session cookie counts only together with a listed Origin.
+func (h *Hub) handshakeToken(r *http.Request) string {
 	const bearer = "Bearer "
 	if a := r.Header.Get("Authorization"); len(a) > len(bearer) && a[:len(bearer)] == bearer {
 		return a[len(bearer):]
 	}
-	if r.Header.Get("Origin") != "" {
+	if h.cfg.AllowCookie(r) {
 		if c, err := r.Cookie("__session"); err == nil {
 			return c.Value
 		}
@@ -134,15 +136,9 @@ func (s *socket) start(serve func()) {
 	}()
 }
 
-// end waits for what is still to be written and gives everything back. It runs in the reader, last of all.
+// end gives everything back. It runs in the reader, last of all.
 func (s *socket) end() {
-	s.conn.flush()
-	if !s.conn.open() {
-		<-s.conn.written // bounded by the deadline of a closing socket
-	}
-	if s.peer != nil {
-		s.peer.leave()
-	}
+	s.waitClose()
 	s.conn.cut()
 	_ = s.ws.CloseNow()
 	s.hub.met.closed(CloseCode(s.conn.code.Load()))
@@ -196,6 +192,7 @@ const keptBuffer = 64 << 10
 func (s *socket) read(limit func() int, handle func([]byte)) error {
 	typ, r, err := s.ws.Reader(context.Background()) // ends by deadline or by closing the connection
 	if err != nil {
+		s.goodbye = websocket.CloseStatus(err) != -1
 		return err
 	}
 	if typ != websocket.MessageText {
@@ -252,20 +249,24 @@ func (s *socket) tooFast(now int64) bool {
 	return s.over >= l.FrameSeconds
 }
 
-// waitClose discards what the client still sends until it answered the close or its time is up.
+// waitClose discards what the client still sends until it has answered the close or its time is up. Nothing to wait for where the
+// connection broke. Before it the socket leaves its room.
 func (s *socket) waitClose() {
-	for {
-		_, r, err := s.ws.Reader(context.Background())
-		if err != nil {
-			break
-		}
-		if _, err := io.Copy(io.Discard, r); err != nil {
+	if s.peer != nil {
+		s.peer.leave()
+	}
+	if s.conn.open() {
+		return
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.hub.limits.CloseLinger))
+	for !s.goodbye {
+		if s.read(func() int { return s.hub.limits.EditorFrame }, func([]byte) {}) != nil {
 			break
 		}
 	}
-	<-s.conn.written
+	<-s.conn.written // bounded by the deadline of a closing socket
 	var left [512]byte
-	for { // a close of ours with bytes unread would reset the connection and lose the last frames
+	for !s.goodbye { // closing with bytes unread would reset the connection and lose the last frames
 		if _, err := s.conn.Conn.Read(left[:]); err != nil {
 			return
 		}

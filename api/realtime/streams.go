@@ -27,6 +27,7 @@ type snapshotStream struct {
 
 func (s *snapshotStream) next(ctx context.Context) ([][]byte, error) {
 	if s.snap == nil {
+		s.h.room.hub.met.snapshots.Inc()
 		s.snap = s.h.room.hub.encoder.SnapshotOf(ctx, s.view)
 	}
 	if s.part == len(s.snap.Parts) {
@@ -66,9 +67,14 @@ type logStream struct {
 	h     *v1Half
 	p     *peer
 	after uint64
+	begun bool
 }
 
 func (s *logStream) next(ctx context.Context) ([][]byte, error) {
+	if !s.begun {
+		s.begun = true
+		s.h.room.hub.met.replays.Inc()
+	}
 	var batch [][]byte
 	size := 0
 	r := s.h.room

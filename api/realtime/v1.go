@@ -55,7 +55,6 @@ func (c *v1Conn) serve() {
 		c.readAll()
 		expire.Stop()
 	}
-	c.waitClose()
 }
 
 // greet reads the hello and finds out who it is.

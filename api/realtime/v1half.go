@@ -142,6 +142,8 @@ func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
 	if !x.announced {
 		x.announced = true
 		p.send(onlineFrame(h.room.peers))
+		x.position.state.Store(receiptDropped) // where everybody is comes with the next tick
+		h.room.wantTick = true
 	}
 	for _, b := range x.held {
 		p.sendOwn(b)
@@ -222,7 +224,10 @@ func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 	p.sendOwn(b)
 }
 
-func (h *v1Half) present(p *peer) { h.came = append(h.came, p) }
+func (h *v1Half) present(p *peer) {
+	h.came = append(h.came, p)
+	h.room.wantFlush = true
+}
 
 func (h *v1Half) left(p *peer) {
 	if x := v1Of(p); x != nil && h.peers > 0 {
@@ -235,6 +240,7 @@ func (h *v1Half) left(p *peer) {
 		}
 	}
 	h.gone = append(h.gone, p)
+	h.room.wantFlush = true
 }
 
 // flushing tells everybody who has come and gone, in one frame.
@@ -256,7 +262,7 @@ func (h *v1Half) flushing() {
 // moved sends everybody one frame with all the newest positions and previews: those of this tick, and what its last frame, never written,
 // would have said.
 func (h *v1Half) moved(t *tick) {
-	if h.peers == 0 {
+	if h.peers == 0 || len(h.room.peers) < 2 {
 		return
 	}
 	h.frames = h.frames[:0]
