@@ -11,5 +11,5 @@
 // A record that can't be applied parks its stream: the record is noted in the table "parked", that stream's later records are skipped
 // until a rebuild, and all other streams go on. What may pass by itself (a locked file, an unreachable store) is tried again instead.
 //
-// Lock order: Runner.applying, then Runner.mu; no IO and no callback under mu.
+// Lock order: Runner.building, Runner.applying, then Runner.mu; no IO and no callback under mu.
 package projections

@@ -13,7 +13,7 @@ var (
 	userUpdatedSQL = &template{"", `UPDATE {t}users SET email = coalesce(?, email), name = coalesce(?, name), avatar_url = nullif(coalesce(?, avatar_url), ''),
  color = coalesce(?, color) WHERE id = ? AND deleted_at IS NULL`, "", 5}
 	userProgressSQL = &template{"", "UPDATE {t}users SET revision = ? WHERE id = ?", "", 2}
-	userDeletedSQL = &template{"", `UPDATE {t}users SET email = '', name = NULL, avatar_url = NULL, color = NULL, revision = ?, deleted_at = ? WHERE id = ?`, "", 3}
+	userDeletedSQL  = &template{"", `UPDATE {t}users SET email = '', name = NULL, avatar_url = NULL, color = NULL, revision = ?, deleted_at = ? WHERE id = ?`, "", 3}
 
 	roomCreatedSQL = &template{
 		`INSERT INTO {t}rooms (id, name, description, is_public, owner_id, created_at, visibility, default_role, updated_at, revision, checkpoint, seq, sum) VALUES `,
