@@ -37,6 +37,14 @@ type revert struct {
 // stacks are one person's steps, newest last.
 type stacks struct{ undo, redo []*step }
 
+// recording is the stack that a change of the cause is recorded on.
+func (s *stacks) recording(cause events.Cause) *[]*step {
+	if cause == events.CauseUndo {
+		return &s.redo
+	}
+	return &s.undo
+}
+
 // change is what the newest element events belong to. It ends with the first event whose Cont is false.
 type change struct {
 	open   bool
@@ -186,10 +194,7 @@ func (r *Room) pushStep(rev uint64) {
 	if c.doing != nil {
 		c.step.first = c.doing.step.first
 	}
-	list := &s.undo
-	if c.cause == events.CauseUndo {
-		list = &s.redo
-	}
+	list := s.recording(c.cause)
 	if *list = append(*list, c.step); len(*list) > MaxUndoSteps {
 		r.undoBytes -= (*list)[0].bytes
 		*list = (*list)[1:]
