@@ -280,16 +280,16 @@ func rawJoin(b testing.TB, address, room string) {
 	}
 }
 
-// TestIdleSocketsAreSmall: memory of 1,000 sockets that do nothing, goroutines' stacks and the HTTP server's share included.
+// TestIdleSocketsAreSmall: memory of a socket that do nothing, goroutines' stacks and the HTTP server's share included.
 func TestIdleSocketsAreSmall(t *testing.T) {
 	if testing.Short() {
-		t.Skip("opens 1,000 sockets")
+		t.Skip("opens hundreds of sockets")
 	}
 	w := newWorld(t, limits(unlimited))
 	room := w.room(domain.Public)
 	w.do(room, "owner", domain.AddElement{Element: element(t, "e")})
 	w.crowd(room, 20, 0)
-	const n = 1000
+	const n = 400
 	heap := func() int64 {
 		runtime.GC()
 		runtime.GC()
