@@ -1,0 +1,212 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+const (
+	// assetWait bounds how long an asset that no list knows is waited for: its row may be on its way.
+	assetWait = 2 * time.Second
+	// maxAssetRooms bounds how many rooms are asked whether the caller may enter.
+	maxAssetRooms = 64
+
+	assetCache = "max-age=31536000, immutable"
+	// inertCSP keeps whatever somebody uploaded from doing anything when it is opened by its address.
+	inertCSP = "default-src 'none'; sandbox"
+)
+
+// shownTypes are shown by browsers where an asset is opened; everything else is only ever downloaded.
+var shownTypes = map[string]bool{
+	"image/png": true, "image/jpeg": true, "image/webp": true, "image/gif": true, "image/avif": true, "video/mp4": true, "video/webm": true,
+}
+
+// asset is GET /v1/assets/:id: the bytes.
+func (a *API) asset(c echo.Context) error {
+	id := c.Param("id")
+	if !events.ValidStreamID(id) {
+		return errNoAsset
+	}
+	ctx := c.Request().Context()
+	row, err := a.assetRow(ctx, id)
+	if err != nil {
+		return err
+	}
+	public, err := a.maySee(c, &row)
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	scope := "private, "
+	if public {
+		scope = "public, "
+	}
+	h.Set("Cache-Control", scope+assetCache)
+	h.Set("ETag", `"`+row.SHA256+`"`)
+	h.Set("Content-Security-Policy", inertCSP)
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // old clients live elsewhere; who may see it was asked above
+	h.Set("Content-Type", row.ContentType)
+	if !shownTypes[row.ContentType] {
+		h.Set("Content-Type", "application/octet-stream")
+		h.Set("Content-Disposition", "attachment")
+	}
+	return a.serveObject(c, &row)
+}
+
+var errNoAsset = domain.Errorf(domain.CodeNotFound, "there is no such asset")
+
+// assetRow finds the asset. Where no list has it yet, it waits for what the log holds already: an element may show an asset
+// that was made a moment ago.
+func (a *API) assetRow(ctx context.Context, id string) (projections.AssetRow, error) {
+	row, err := a.cfg.Queries.AssetByID(ctx, id)
+	if errors.Is(err, projections.ErrNotFound) {
+		wait, cancel := context.WithTimeout(ctx, assetWait)
+		defer cancel()
+		if err := a.cfg.Progress.WaitHead(wait); err != nil && wait.Err() == nil && !errors.Is(err, projections.ErrBehind) {
+			return row, err
+		}
+		row, err = a.cfg.Queries.AssetByID(ctx, id)
+	}
+	if errors.Is(err, projections.ErrNotFound) || (err == nil && row.Key == "") {
+		return row, errNoAsset
+	}
+	return row, err
+}
+
+// maySee decides whether the caller may have the asset: it is theirs, or of a room that they may enter or hold the capability of. public
+// says that anybody may.
+func (a *API) maySee(c echo.Context, row *projections.AssetRow) (public bool, err error) {
+	q, ctx := requestOf(c), c.Request().Context()
+	rooms, err := a.cfg.Queries.AssetRooms(ctx, row.ID)
+	if err != nil {
+		return false, err
+	}
+	asked, capability := c.QueryParam("room"), c.QueryParam("cap")
+	capable := asked != "" && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, capability)
+	allowed := q.user != "" && q.user == row.UserID && q.ticket == ""
+	gone := false // of a room that the caller was removed from
+	for _, room := range rooms[:min(len(rooms), maxAssetRooms)] {
+		v, err := a.cfg.Rooms.View(ctx, room)
+		if isCode(err, domain.CodeNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		_, err = v.RoleOf(q.actor().ID)
+		if (capable && room == asked) || (err == nil && (q.ticket == "" || q.ticket == room)) {
+			allowed, public = true, public || v.Room.Visibility == domain.Public
+		}
+		gone = gone || isCode(err, domain.CodeForbidden)
+	}
+	switch {
+	case allowed:
+		return public, nil
+	case gone:
+		return false, domain.Errorf(domain.CodeForbidden, "no longer a right to a room with this asset")
+	}
+	return false, errNoAsset // strangers are not told that it exists
+}
+
+func isCode(err error, code domain.Code) bool {
+	var coded *domain.Error
+	return errors.As(err, &coded) && coded.Code == code
+}
+
+// serveObject serves the bytes with ranges and conditions.
+func (a *API) serveObject(c echo.Context, row *projections.AssetRow) error {
+	ctx := c.Request().Context()
+	object, err := a.cfg.Objects.Head(ctx, row.Key)
+	if err != nil {
+		return errors.Join(errors.New("bytes of asset "+row.ID), err)
+	}
+	o := &objectReader{ctx: ctx, objects: a.cfg.Objects, key: row.Key, size: object.Size}
+	defer o.close()
+	if c.Request().Method == http.MethodHead {
+		c.Response().Header().Set("Content-Length", strconv.FormatInt(object.Size, 10))
+	}
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, o)
+	if o.err != nil {
+		a.cfg.Logger.Error("asset_read", "error", o.err.Error(), "assetId", row.ID, "requestId", requestOf(c).id)
+		panic(http.ErrAbortHandler) // the client must not take half of it for the whole
+	}
+	return nil
+}
+
+// objectReader reads an object as http.ServeContent wants it: opened where the first byte is asked for.
+type objectReader struct {
+	ctx     context.Context // of the request
+	objects commands.Objects
+	key     string
+	size    int64
+	at      int64
+	body    io.ReadCloser
+	err     error
+}
+
+func (o *objectReader) Read(p []byte) (int, error) {
+	if o.at >= o.size {
+		return 0, io.EOF
+	}
+	if o.body == nil {
+		body, _, err := o.objects.Get(o.ctx, o.key, o.at, -1)
+		if err != nil {
+			o.fail(err)
+			return 0, err
+		}
+		o.body = body
+	}
+	n, err := o.body.Read(p)
+	o.at += int64(n)
+	switch {
+	case errors.Is(err, io.EOF) && o.at < o.size:
+		err = io.ErrUnexpectedEOF
+		o.fail(err)
+	case err != nil && !errors.Is(err, io.EOF):
+		o.fail(err)
+	}
+	return n, err
+}
+
+// fail remembers an error of the store; a client that went away is none.
+func (o *objectReader) fail(err error) {
+	if o.ctx.Err() == nil {
+		o.err = err
+	}
+}
+
+// Seek implements io.Seeker; a body that is open elsewhere is closed.
+func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.at
+	case io.SeekEnd:
+		offset += o.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the start of an object")
+	}
+	if offset != o.at {
+		o.close()
+		o.at = offset
+	}
+	return offset, nil
+}
+
+func (o *objectReader) close() {
+	if o.body != nil {
+		_ = o.body.Close() // reading is over: nothing can be lost
+		o.body = nil
+	}
+}

@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infinite-kanvas/kanvas/api/auth"
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/events"
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+// Hub serves sockets. *realtime.Hub implements it. The Serve methods answer the request, refusals included, and return when the socket is
+// served by goroutines of the hub or over.
+type Hub interface {
+	ServeV1(w http.ResponseWriter, r *http.Request, roomID string)
+	ServeParties(w http.ResponseWriter, r *http.Request, party, room string)
+	// Online says how many people have the room open on this process.
+	Online(roomID string) int
+}
+
+// Progress tells how far the projections that lists are read from got. Both methods wait at most until ctx ends, and then return
+// projections.ErrBehind or ctx's error.
+type Progress interface {
+	// WaitFor returns once the stream is applied up to the revision.
+	WaitFor(ctx context.Context, s events.Stream, revision uint64) error
+	// WaitHead returns once all that the log held at the time of the call is applied.
+	WaitHead(ctx context.Context) error
+}
+
+// Check is one line of /readyz.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"` // for operators; never a secret
+}
+
+// Config is what New needs. Fields are required unless said otherwise.
+type Config struct {
+	Rooms    commands.Rooms
+	Users    commands.Users
+	Preparer commands.Preparer
+	Queries  projections.Queries
+	Progress Progress
+	Objects  commands.Objects
+	KV       commands.KV // of the old clients' POST bridge
+	Hub      Hub
+
+	Auth         *auth.Authenticator
+	Capabilities *auth.Capabilities
+	Sites        *auth.Sites
+	Tickets      *auth.Tickets // nil: a store of its own
+	Proxies      auth.Proxies  // nil: X-Forwarded-For is not believed
+
+	RateLimits bool // limits on rates; those on sizes are always on
+	Durability string
+	Ready      func(ctx context.Context) []Check // nil: always ready
+
+	Logger     *slog.Logger          // nil: none
+	Gatherer   prometheus.Gatherer   // nil: /metrics is empty
+	Registerer prometheus.Registerer // nil: metrics are counted and not shown
+	Web        fs.FS                 // the built page; nil: "/" is 404
+	Clock      func() time.Time      // nil: the system's
+}
+
+func (c Config) withDefaults() (Config, error) {
+	missing := map[string]bool{
+		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
+		"Objects": c.Objects == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+	}
+	var errs []error
+	for name, absent := range missing {
+		if absent {
+			errs = append(errs, errors.New("api: Config."+name+" is needed"))
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Tickets == nil {
+		c.Tickets = auth.NewTickets(c.Clock)
+	}
+	if c.Gatherer == nil {
+		c.Gatherer = prometheus.NewRegistry()
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) []Check { return nil }
+	}
+	return c, errors.Join(errs...)
+}

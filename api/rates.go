@@ -1,0 +1,138 @@
+package api
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/time/rate"
+
+	"github.com/infinite-kanvas/kanvas/api/auth"
+	"github.com/infinite-kanvas/kanvas/domain"
+)
+
+// rateName names a limit, as a metric's label too.
+type rateName string
+
+const (
+	rateGuests   rateName = "guests"
+	rateRooms    rateName = "rooms"
+	rateTickets  rateName = "tickets"
+	rateReads    rateName = "reads"
+	rateAssets   rateName = "assets"
+	rateChanges  rateName = "changes"
+	rateCommands rateName = "commands"
+	rateBridge   rateName = "bridge"
+)
+
+// rateLimits are per user, or per address for anonymous callers; guests are always counted by address.
+var rateLimits = map[rateName]struct {
+	perSecond rate.Limit
+	burst     int
+}{
+	rateGuests:   {30.0 / 60, 30},
+	rateRooms:    {2, 60},
+	rateTickets:  {10, 100},
+	rateReads:    {100, 1_000},
+	rateAssets:   {500, 5_000}, // a room may show thousands of pictures at once
+	rateChanges:  {50, 500},
+	rateCommands: {200, domain.MaxCommandsPerList}, // one list of the largest size fits
+	rateBridge:   {10, 100},
+}
+
+const (
+	// callersKept is how many callers a limit remembers; the one that was quiet longest is forgotten first, which gives it a full burst again.
+	callersKept = 20_000
+	// maxRetry bounds Retry-After.
+	maxRetry      = time.Minute
+	retryDraining = 2 * time.Second
+)
+
+// rates holds all limits. Safe for concurrent use.
+type rates struct {
+	on  bool
+	now func() time.Time
+	by  map[rateName]*callers
+}
+
+func newRates(on bool, now func() time.Time) *rates {
+	r := &rates{on: on, now: now, by: map[rateName]*callers{}}
+	for name, l := range rateLimits {
+		r.by[name] = &callers{limit: l.perSecond, burst: l.burst, order: list.New(), byKey: map[string]*list.Element{}}
+	}
+	return r
+}
+
+// take counts n for the caller; wait is 0 where it may go on, else how long until it may.
+func (r *rates) take(name rateName, key string, n int) (wait time.Duration) {
+	if !r.on {
+		return 0
+	}
+	now := r.now()
+	reservation := r.by[name].get(key).ReserveN(now, n)
+	if !reservation.OK() {
+		return maxRetry
+	}
+	if wait = reservation.DelayFrom(now); wait > 0 {
+		reservation.CancelAt(now)
+	}
+	return min(wait, maxRetry)
+}
+
+// callers is an LRU of limiters.
+type callers struct {
+	limit rate.Limit
+	burst int
+
+	mu    sync.Mutex
+	order *list.List // of *caller, newest first
+	byKey map[string]*list.Element
+}
+
+type caller struct {
+	key string
+	*rate.Limiter
+}
+
+func (c *callers) get(key string) *rate.Limiter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.byKey[key]; ok {
+		c.order.MoveToFront(e)
+		return e.Value.(*caller).Limiter
+	}
+	if c.order.Len() >= callersKept {
+		oldest := c.order.Back()
+		delete(c.byKey, c.order.Remove(oldest).(*caller).key)
+	}
+	k := &caller{key, rate.NewLimiter(c.limit, c.burst)}
+	c.byKey[key] = c.order.PushFront(k)
+	return k.Limiter
+}
+
+// limit counts every request of a route by name.
+func (a *API) limit(name rateName) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := a.count(requestOf(c), name, 1); err != nil {
+				return err
+			}
+			return next(c)
+		}
+	}
+}
+
+// count counts n things of a caller and refuses past the limit.
+func (a *API) count(q *request, name rateName, n int) error {
+	key := callerKey(q)
+	if name == rateGuests {
+		key = "a " + auth.AddressKey(q.client)
+	}
+	wait := a.rates.take(name, key, n)
+	if wait == 0 {
+		return nil
+	}
+	a.metrics.limited.WithLabelValues(string(name)).Inc()
+	return &httpError{reason: domain.Errorf(domain.CodeRateLimited, "too many of these (%s), see Retry-After", name), retry: wait}
+}
