@@ -2,7 +2,7 @@ package main
 
 import (
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"io/fs"
 	"os"
 	"path"
@@ -144,7 +144,7 @@ func goFiles(t *testing.T) []string {
 
 func imports(t *testing.T, file string) []string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash(file), nil, parser.ImportsOnly)
+	f, err := parser.ParseFile(gotoken.NewFileSet(), filepath.FromSlash(file), nil, parser.ImportsOnly)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+// Kanvas is the backend of Infinite Kanvas: one program that serves rooms, live editing, history and images.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/infinite-kanvas/kanvas/infra/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "kanvas: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// subcommand is one word after `kanvas`. flags are names of settings of package config (nil: all of them).
+type subcommand struct {
+	name, args, short, long string
+	flags                   []string
+	run                     func(ctx context.Context, c *call) error
+}
+
+// call is what a subcommand gets.
+type call struct {
+	cfg            config.Config
+	fs             *flag.FlagSet
+	args           []string
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// opening are the settings that say what a data directory is opened with.
+var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level"}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"serve", "", "serve rooms until SIGTERM or SIGINT", `Prints one JSON line with "event":"listening" and the address when it can serve.
+The page is at that address. Rooms, history, pictures and keys are kept below --data; a second server on the
+same directory refuses to start. At SIGTERM commands under way are finished and sockets told to come back.`, nil, serve},
+		{"token", "USER", "print a token that signs a user in", `The token is for Authorization: Bearer, or a socket's hello. USER is 1 to 64 of A-Z a-z 0-9 _ -.
+Whoever holds the token acts as that user until it expires.`, []string{"data"}, token},
+		{"log", "ROOM", "print a room's commits, one JSON line each", `Prints what the log holds: revisions, events, sums. Personal text stays sealed.
+Takes user/ID and asset/ID for the streams of people and assets.`, opening, remote("log")},
+		{"rebuild", "[PROJECTION]", "make the tables again from the log", `Builds shadow tables beside the live ones, compares the digests and swaps them in one transaction; readers
+never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
+		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
+Exits 1 where anything is wrong.`, opening, remote("verify")},
+		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; what fails says what to do. Exits 1 where a line fails.`, nil, doctor},
+		{"bench", "[floor]", "measure this program against a floor in the same run", `See kanvas bench --help for its own flags.`, []string{}, benchmark},
+	}
+}
+
+// run is main without the process: everything it needs is passed in.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		usage(stdout)
+		return nil
+	}
+	for _, c := range subcommands() {
+		if c.name == args[0] {
+			return c.start(ctx, args[1:], getenv, stdout, stderr)
+		}
+	}
+	usage(stderr)
+	return fmt.Errorf("there is no command %q", args[0])
+}
+
+func (c subcommand) start(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	if c.flags == nil || len(c.flags) > 0 {
+		config.Register(fs, c.flags...)
+	}
+	switch c.name {
+	case "token":
+		fs.Duration("ttl", defaultTokenLife, "how long the token holds")
+		fs.String("name", "", "the name that others see (default: USER)")
+	case "rebuild":
+		fs.String("room", "", "only this room's rows")
+	case "bench": // parses its own
+		return c.run(ctx, &call{args: args, getenv: getenv, stdout: stdout, stderr: stderr})
+	}
+	rest, err := parse(fs, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(stdout, "kanvas %s %s\n%s.\n\n%s\n\nFlags (and the environment variables that say the same):\n", c.name, c.args, upper(c.short), c.long)
+		fs.SetOutput(stdout)
+		fs.PrintDefaults()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w (see kanvas %s --help)", c.name, err, c.name)
+	}
+	cfg, err := config.Load(fs, getenv)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	return c.run(ctx, &call{cfg: cfg, fs: fs, args: rest, getenv: getenv, stdout: stdout, stderr: stderr})
+}
+
+// parse takes flags before and after the arguments.
+func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			return rest, nil
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+}
+
+func upper(s string) string { return string(s[0]-'a'+'A') + s[1:] }
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "Kanvas: an infinite canvas where people and AI work together, live. Nothing acknowledged is ever lost.")
+	fmt.Fprintln(w, "\nUsage: kanvas COMMAND [flags]")
+	fmt.Fprintln(w)
+	for _, c := range subcommands() {
+		fmt.Fprintf(w, "  %-22s %s\n", c.name+" "+c.args, c.short)
+	}
+	fmt.Fprintln(w, "\nkanvas COMMAND --help tells its flags. kanvas serve on defaults needs nothing else.")
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/infra/config"
+	"github.com/infinite-kanvas/kanvas/infra/control"
+	"github.com/infinite-kanvas/kanvas/infra/jetstream"
+	"github.com/infinite-kanvas/kanvas/infra/objects"
+	"github.com/infinite-kanvas/kanvas/infra/sqlite"
+	"github.com/infinite-kanvas/kanvas/infra/telemetry"
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+// Deadlines of starting and stopping a node.
+const (
+	openTimeout  = 60 * time.Second
+	closeTimeout = 25 * time.Second
+)
+
+// node is everything of Kanvas but its edge: the stores, the rooms, the projections. serve puts the edge on top; the tools
+// use it as it is. close undoes openNode, last thing first.
+type node struct {
+	cfg    config.Config
+	logger *slog.Logger
+	reg    *prometheus.Registry
+	out    io.Writer // of the log
+
+	lock    *control.Lock
+	log     *jetstream.Store
+	kv      *jetstream.KV
+	keys    *jetstream.Keys
+	objects *objects.Dir
+	tables  *sqlite.Store
+
+	sealer  *commands.Sealer
+	people  *commands.People
+	assets  *commands.Assets
+	rooms   *commands.Dispatcher
+	prepare *commands.Preparation
+	runner  *projections.Runner
+	running sync.WaitGroup
+
+	closers []closer
+}
+
+type closer struct {
+	what string
+	fn   func(context.Context) error
+}
+
+// openNode takes the data directory and opens what is in it. Nothing runs yet but what must answer at once.
+func openNode(ctx context.Context, cfg config.Config, logs io.Writer) (*node, error) {
+	n := &node{cfg: cfg, logger: telemetry.Logger(logs, cfg.LogLevel), reg: prometheus.NewRegistry(), out: logs}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	for _, step := range []func(context.Context) error{n.openLock, n.openLog, n.openStores, n.openTables, n.openRooms} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
+		}
+	}
+	return n, nil
+}
+
+func (n *node) onClose(what string, fn func(context.Context) error) {
+	n.closers = append(n.closers, closer{what, fn})
+}
+
+// close stops everything, the last opened first, and reports all that failed.
+func (n *node) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		if err := n.closers[i].fn(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", n.closers[i].what, err))
+		}
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+func (n *node) openLock(context.Context) (err error) {
+	if n.lock, err = control.Acquire(n.cfg.Data); err != nil {
+		return err
+	}
+	n.onClose("lock", func(context.Context) error { return n.lock.Release() })
+	return nil
+}
+
+func (n *node) openLog(ctx context.Context) (err error) {
+	n.log, err = jetstream.Open(ctx, jetstream.Config{
+		Dir: filepath.Join(n.cfg.Data, "log"), URL: n.cfg.NATSURL, Partitions: n.cfg.Partitions, Durability: n.cfg.Durability,
+		Replicas: n.cfg.Replicas, Logger: n.logger, Registerer: n.reg,
+	})
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	n.onClose("log", n.log.Close)
+	return nil
+}
+
+func (n *node) openStores(ctx context.Context) (err error) {
+	master, err := jetstream.LoadMasterKey(n.cfg.MasterKey)
+	if err != nil {
+		return err
+	}
+	if n.keys, err = n.log.OpenKeys(ctx, master); err != nil {
+		return fmt.Errorf("open keys: %w", err)
+	}
+	if n.kv, err = n.log.OpenKV(ctx); err != nil {
+		return fmt.Errorf("open cache: %w", err)
+	}
+	n.objects, err = objects.OpenDir(filepath.Join(n.cfg.Data, "objects"), n.reg)
+	return err
+}
+
+func (n *node) openTables(ctx context.Context) (err error) {
+	if n.tables, err = sqlite.Open(ctx, sqlite.Options{Dir: n.cfg.Data, Registerer: n.reg}); err != nil {
+		return err
+	}
+	n.onClose("tables", func(context.Context) error { return n.tables.Close() })
+	// A log shorter than what the tables were made from has lost acknowledged commits: nothing may be appended to it.
+	checkpoints, err := n.tables.Checkpoints(ctx, projections.Tables)
+	if err != nil {
+		return err
+	}
+	var cps []jetstream.Checkpoint
+	for p, c := range checkpoints {
+		cps = append(cps, jetstream.Checkpoint{Projection: projections.Tables, Partition: p, Seq: c.Seq, Sum: c.Sum})
+	}
+	if err := n.log.Check(ctx, cps); err != nil {
+		return fmt.Errorf("the log is not the one that the tables were made from (restore it, or move kanvas.db away if the loss is accepted): %w", err)
+	}
+	return nil
+}
+
+func (n *node) openRooms(context.Context) error {
+	clock := func() int64 { return time.Now().UnixMilli() }
+	streams := commands.NewStreams(n.log, clock)
+	n.sealer = commands.NewSealer(n.keys)
+	n.people = commands.NewPeople(streams, n.sealer, n.logger)
+	n.assets = commands.NewAssets(streams, n.objects)
+	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
+	n.onClose("rooms", n.rooms.Close)
+	var urls []string
+	if n.cfg.PublicURL != "" {
+		urls = append(urls, strings.TrimSuffix(n.cfg.PublicURL, "/"))
+	}
+	n.prepare = commands.NewPreparer(commands.PrepareConfig{Rooms: n.rooms, Sealer: n.sealer, Assets: n.assets, PublicURLs: urls})
+	n.runner = projections.NewRunner(projections.Config{
+		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Registerer: n.reg, Logger: n.logger,
+	})
+	return nil
+}
+
+// startProjections follows the log until the node closes.
+func (n *node) startProjections() {
+	ctx, stop := context.WithCancel(context.Background())
+	n.running.Go(func() {
+		if err := n.runner.Run(ctx); err != nil {
+			n.logger.Error("projections_ended", "error", err.Error())
+		}
+	})
+	n.onClose("projections", func(context.Context) error {
+		stop()
+		n.running.Wait()
+		return nil
+	})
+}
+
+// snapshots is what commands asks of the tables.
+type snapshots struct{ tables *sqlite.Store }
+
+func (s snapshots) Newest(ctx context.Context, room string, revision uint64) (commands.SnapshotRef, bool, error) {
+	row, ok, err := s.tables.NewestSnapshot(ctx, room, revision)
+	return commands.SnapshotRef{Revision: row.Revision, Seq: row.Seq, Sum: row.Sum, Key: row.Key}, ok, err
+}
+
+// backlogPage is how many rooms are asked for at once.
+const backlogPage = 500
+
+func (s snapshots) RoomsNeedingCheckpoint(ctx context.Context, yield func(room string, head, checkpointed uint64) bool) error {
+	for after := ""; ; {
+		rows, err := s.tables.RoomsNeedingCheckpoint(ctx, after, backlogPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if !yield(r.ID, r.Revision, r.Checkpoint) {
+				return nil
+			}
+			after = r.ID
+		}
+		if len(rows) < backlogPage {
+			return nil
+		}
+	}
+}
+
+// canvases tells projections which failures are the room's own, so that it is parked and not tried for ever.
+type canvases struct{ rooms *commands.Dispatcher }
+
+func (c canvases) CanvasAt(ctx context.Context, room string, revision uint64) ([]byte, error) {
+	b, err := c.rooms.CanvasAt(ctx, room, revision)
+	var refusal *domain.Error
+	if errors.As(err, &refusal) && refusal.Code != domain.CodeReadOnly {
+		err = fmt.Errorf("%w: %w", projections.ErrUnreadable, err)
+	}
+	return b, err
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/infinite-kanvas/kanvas/api"
+	"github.com/infinite-kanvas/kanvas/api/auth"
+	"github.com/infinite-kanvas/kanvas/api/realtime"
+	"github.com/infinite-kanvas/kanvas/api/web"
+	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/infra/config"
+	"github.com/infinite-kanvas/kanvas/infra/control"
+)
+
+// drainTimeout is how long sockets may take to hear that the server goes.
+const drainTimeout = 10 * time.Second
+
+// serve runs a node with its edge until ctx ends.
+func serve(ctx context.Context, c *call) error {
+	if len(c.args) > 0 {
+		return fmt.Errorf("serve takes no arguments, got %q", c.args)
+	}
+	n, err := openNode(ctx, c.cfg, c.stdout)
+	if err != nil {
+		return err
+	}
+	e, err := n.openEdge()
+	if err == nil {
+		err = e.run(ctx)
+	}
+	return errors.Join(err, n.close(context.WithoutCancel(ctx)))
+}
+
+// edge is what clients reach.
+type edge struct {
+	n   *node
+	hub *realtime.Hub
+	srv *http.Server
+	ln  net.Listener
+}
+
+func (n *node) openEdge() (*edge, error) {
+	n.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ln, err := net.Listen("tcp", n.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	n.onClose("listener", func(context.Context) error {
+		if err := ln.Close(); !errors.Is(err, net.ErrClosed) { // the server has closed it where it ran
+			return err
+		}
+		return nil
+	})
+	if n.cfg.PublicURL == "" {
+		n.cfg.PublicURL = "http://" + ln.Addr().String()
+	}
+	secret, err := config.Secret(n.cfg.Data, "secret")
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := auth.NewTokens(secret, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	capabilities, err := auth.NewCapabilities(secret)
+	if err != nil {
+		return nil, err
+	}
+	sites, err := auth.NewSites(n.cfg.Origins, n.cfg.Hosts, n.cfg.PublicURL, n.cfg.Loopback())
+	if err != nil {
+		return nil, err
+	}
+	authenticator := auth.NewAuthenticator(tokens)
+	proxies := auth.Proxies(n.cfg.Proxies)
+	limits := realtime.DefaultLimits()
+	limits.MaxSockets, limits.PerAddress, limits.RatesOff = n.cfg.MaxSockets, n.cfg.PerAddress, !n.cfg.RateLimits
+	hub := realtime.New(realtime.Config{
+		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Authenticator: sockets{authenticator, n},
+		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
+		Address: func(r *http.Request) string { return auth.AddressKey(proxies.Client(r)) },
+		Limits:  limits, Logger: n.logger, Registerer: n.reg,
+	})
+	n.onClose("sockets", hub.Drain)
+	handler, err := api.New(api.Config{
+		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub,
+		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies,
+		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
+		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &edge{n: n, hub: hub, srv: api.Server(handler), ln: ln}, nil
+}
+
+// run serves until ctx ends, then stops from the outside in: listener, sockets, and what node.close stops after that.
+func (e *edge) run(ctx context.Context) error {
+	n := e.n
+	n.startProjections()
+	ctl, err := control.Serve(n.cfg.Data, n.ops())
+	if err != nil {
+		return err
+	}
+	n.onClose("control socket", func(context.Context) error { return ctl.Close() })
+	addr := e.ln.Addr().String()
+	if err := n.lock.Describe(fmt.Sprintf("pid %d, serving on %s", os.Getpid(), addr)); err != nil {
+		return err
+	}
+	if !n.cfg.RateLimits {
+		n.logger.Warn("rate_limits_off")
+	}
+	served := make(chan error, 1)
+	go func() { served <- e.srv.Serve(e.ln) }()
+	n.announce(addr)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	n.logger.Info("stopping")
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	// Sockets first: they are hijacked, so that Shutdown does not wait for them; new ones are refused from here on.
+	err = e.hub.Drain(stop)
+	if shutdown := e.srv.Shutdown(stop); shutdown != nil {
+		err = errors.Join(err, shutdown, e.srv.Close())
+	}
+	if s := <-served; !errors.Is(s, http.ErrServerClosed) {
+		err = errors.Join(err, s)
+	}
+	return err
+}
+
+// announce says that the server can be reached, at whatever level the log is: people and programs wait for this line.
+func (n *node) announce(addr string) {
+	line := fmt.Sprintf(`{"level":"info","timestamp":%d,"event":"listening","address":%q,"page":%q,"durability":%q}`, time.Now().UnixMilli(), addr, "http://"+addr+"/", n.cfg.Durability)
+	fmt.Fprintln(n.out, line)
+}
+
+// ready is /readyz: what this node needs to do its work.
+func (n *node) ready(ctx context.Context) []api.Check {
+	check := func(name, detail string, err error) api.Check {
+		if err != nil {
+			detail = err.Error()
+		}
+		return api.Check{Name: name, OK: err == nil, Detail: detail}
+	}
+	_, _, logErr := n.log.Bounds(ctx, 0)
+	return []api.Check{
+		check("log", "durability "+n.cfg.Durability, logErr),
+		check("tables", "", n.tables.Ping(ctx)),
+	}
+}
+
+// sockets lets the hub know tokens.
+type sockets struct {
+	auth *auth.Authenticator
+	n    *node
+}
+
+func (s sockets) Authenticate(ctx context.Context, token string) (realtime.Identity, error) {
+	id, err := s.auth.Authenticate(ctx, token)
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		return realtime.Identity{}, fmt.Errorf("%w: %w", realtime.ErrExpired, domain.Errorf(domain.CodeUnauthenticated, "the token has expired"))
+	case errors.Is(err, auth.ErrToken):
+		return realtime.Identity{}, domain.Errorf(domain.CodeUnauthenticated, "the token is not valid here")
+	case err != nil:
+		return realtime.Identity{}, err
+	}
+	p, err := s.n.people.Ensure(ctx, id.User, id.Kind, id.User)
+	if err != nil {
+		return realtime.Identity{}, err
+	}
+	return realtime.Identity{UserID: p.ID, Name: p.Name, Color: p.Color, ExpiresAt: id.Expires}, nil
+}

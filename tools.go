@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/infinite-kanvas/kanvas/api/auth"
+	"github.com/infinite-kanvas/kanvas/events"
+	"github.com/infinite-kanvas/kanvas/infra/config"
+	"github.com/infinite-kanvas/kanvas/infra/control"
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+const (
+	defaultTokenLife = 30 * 24 * time.Hour
+	maxTokenLife     = 366 * 24 * time.Hour
+)
+
+// token prints a token for a user. It needs only the server's secret, so it works beside a running server.
+func token(_ context.Context, c *call) error {
+	if len(c.args) != 1 {
+		return errors.New("token: one user id is needed (see kanvas token --help)")
+	}
+	ttl := c.fs.Lookup("ttl").Value.(flag.Getter).Get().(time.Duration)
+	if ttl <= 0 || ttl > maxTokenLife {
+		return fmt.Errorf("token: --ttl %s is not 1s to %s", ttl, maxTokenLife)
+	}
+	secret, err := config.Secret(c.cfg.Data, "secret")
+	if err != nil {
+		return err
+	}
+	tokens, err := auth.NewTokens(secret, time.Now)
+	if err != nil {
+		return err
+	}
+	signed, _, err := tokens.Sign(c.args[0], "local", ttl)
+	if err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	_, err = fmt.Fprintln(c.stdout, signed)
+	return err
+}
+
+// remote runs an operation in the server that holds the data directory, or here where none does.
+func remote(op string) func(context.Context, *call) error {
+	return func(ctx context.Context, c *call) error {
+		args := c.args
+		if f := c.fs.Lookup("room"); f != nil && f.Value.String() != "" {
+			args = append([]string{"--room=" + f.Value.String()}, args...)
+		}
+		err := control.Call(ctx, c.cfg.Data, op, args, c.stdout)
+		if !errors.Is(err, control.ErrNoServer) {
+			return err
+		}
+		n, err := openNode(ctx, c.cfg, c.stderr)
+		if err != nil {
+			return err
+		}
+		return errors.Join(n.ops()[op](ctx, args, c.stdout), n.close(context.WithoutCancel(ctx)))
+	}
+}
+
+// ops are the operations that the control socket and the tools run on an open node.
+func (n *node) ops() map[string]control.Op {
+	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth}
+}
+
+// opLog prints the commits of a stream as they are stored.
+func (n *node) opLog(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("log: one room is needed (see kanvas log --help)")
+	}
+	stream, err := parseStream(args[0])
+	if err != nil {
+		return err
+	}
+	found := false
+	var failed error
+	err = n.log.Read(ctx, stream, 0, func(rec events.Record) bool {
+		found = true
+		_, failed = fmt.Fprintf(out, "%s\n", rec.Payload)
+		return failed == nil
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("read %s: %w", stream, err)
+	}
+	if !found {
+		return fmt.Errorf("the log holds nothing of %s", stream)
+	}
+	return nil
+}
+
+// parseStream reads ROOM, user/ID or asset/ID.
+func parseStream(name string) (events.Stream, error) {
+	kind, id, ok := strings.Cut(name, "/")
+	if !ok {
+		kind, id = string(events.KindRoom), name
+	}
+	s := events.Stream{Kind: events.Kind(kind), ID: id}
+	switch s.Kind {
+	case events.KindRoom, events.KindUser, events.KindAsset:
+		if events.ValidStreamID(id) {
+			return s, nil
+		}
+	}
+	return s, fmt.Errorf("%q is no room id, user/ID or asset/ID", name)
+}
+
+// opRebuild makes the tables, or one room's rows, again.
+func (n *node) opRebuild(ctx context.Context, args []string, out io.Writer) error {
+	room := ""
+	if len(args) > 0 {
+		if r, ok := strings.CutPrefix(args[0], "--room="); ok {
+			room, args = r, args[1:]
+		}
+	}
+	if len(args) > 1 || (len(args) == 1 && args[0] != projections.Tables) {
+		return fmt.Errorf("rebuild: the only projection is %q", projections.Tables)
+	}
+	r, err := n.runner.Rebuild(ctx, room)
+	if err != nil {
+		return err
+	}
+	what := r.Projection
+	if room != "" {
+		what += " of room " + room
+	}
+	verdict := "the same rows as before"
+	if !r.Equal {
+		verdict = "DIFFERENT rows than before (they have been replaced)"
+	}
+	fmt.Fprintf(out, "rebuilt %s from %d events in %s: %s\n", what, r.Events, r.Duration.Round(time.Millisecond), verdict)
+	fmt.Fprintf(out, "digest before %s\ndigest after  %s\n", r.DigestBefore, r.DigestAfter)
+	if r.Behind > 0 {
+		fmt.Fprintf(out, "the tables were %d commits behind the log, and are not any more\n", r.Behind)
+	}
+	return printParked(out, r.Parked)
+}
+
+func printParked(out io.Writer, parked []projections.Parked) error {
+	for _, p := range parked {
+		fmt.Fprintf(out, "parked: %s since sequence %d of partition %d: %s\n", p.Stream, p.Seq, p.Partition, p.Reason)
+	}
+	if len(parked) > 0 {
+		return fmt.Errorf("%d streams can't be applied", len(parked))
+	}
+	return nil
+}
+
+// opVerify checks the log's chain and the tables against it.
+func (n *node) opVerify(ctx context.Context, args []string, out io.Writer) error {
+	room := ""
+	if len(args) == 1 {
+		room = args[0]
+	} else if len(args) > 1 {
+		return errors.New("verify: at most one room")
+	}
+	v, err := n.runner.Verify(ctx, room)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d streams, %d commits, %d events read\n", v.Streams, v.Commits, v.Events)
+	for _, b := range v.Bad {
+		fmt.Fprintf(out, "bad commit: %s at sequence %d of partition %d (revision %d): %v\n", b.Stream, b.Seq, b.Partition, b.Revision, b.Err)
+	}
+	if v.Equal {
+		fmt.Fprintf(out, "tables are what the log gives: %s\n", v.DigestLive)
+	} else {
+		fmt.Fprintf(out, "tables differ from the log: %s, the log gives %s (kanvas rebuild mends them)\n", v.DigestLive, v.DigestLog)
+	}
+	if err := printParked(out, v.Parked); err != nil {
+		return err
+	}
+	if !v.OK() {
+		return errors.New("verification failed")
+	}
+	_, err = fmt.Fprintln(out, "sound")
+	return err
+}
