@@ -181,6 +181,13 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 			}
 		}
 	}
+	if c.Data != "" { // a relative directory means the same for a tool that runs elsewhere later
+		abs, err := filepath.Abs(c.Data)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("data: %w", err))
+		}
+		c.Data = abs
+	}
 	if c.MasterKey == "" {
 		c.MasterKey = filepath.Join(c.Data, "master.key")
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ func TestDefaultsAreUsable(t *testing.T) {
 	c, err := load(t, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !filepath.IsAbs(c.Data) {
+		t.Errorf("data directory %q is relative", c.Data)
 	}
 	if c.Listen != "127.0.0.1:1999" || c.Partitions != 8 || !c.RateLimits || !c.Loopback() {
 		t.Fatalf("%+v", c)
