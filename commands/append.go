@@ -35,7 +35,7 @@ func (a *actor) commitSome(ps []pending) (n int, err error) {
 			}
 			a.mustSync = false
 		}
-		b := a.beginBatch()
+		b := a.beginBatch(most)
 		n = a.fill(b, ps[:most])
 		if len(b.events) == 0 {
 			a.room.Release()
@@ -76,7 +76,7 @@ func (a *actor) commitSome(ps []pending) (n int, err error) {
 			return n, nil
 		case unknown:
 			a.room.Rollback(b.mark)
-			a.mustSync = true
+			a.syncLater()
 			a.cfg.Logger.Warn("outcome of a commit is unknown", slog.String("event", "commit_unknown"), slog.String("roomId", a.stream.ID), slog.Any("error", err))
 			a.settle(ps[:n], errUnknown)
 			return n, nil
@@ -89,7 +89,7 @@ func (a *actor) giveUp(ps []pending, refusal *domain.Error, err error) (int, err
 	if isDamage(err) {
 		return 0, err
 	}
-	a.mustSync = true
+	a.syncLater()
 	a.cfg.Logger.Warn("room's log can't be read", slog.String("event", "log_unreadable"), slog.String("roomId", a.stream.ID), slog.Any("error", err))
 	a.refuse(ps, refusal)
 	return len(ps), nil
@@ -120,11 +120,16 @@ func (a *actor) carry(b *batch) {
 	a.trimCarried()
 }
 
-// trimCarried forgets the oldest where too many wait; those commands would be decided anew after a restart.
+// trimCarried forgets the oldest where they would take more than a quarter of a commit; those commands would be decided anew after a restart.
 func (a *actor) trimCarried() {
-	if over := len(a.carried) - maxCarried; over > 0 {
-		a.carried = append(a.carried[:0], a.carried[over:]...)
+	room, keep := a.limit/4, len(a.carried)
+	for keep > 0 && len(a.carried)-keep < maxCarried {
+		if room -= doneBytes(&a.carried[keep-1]); room < 0 {
+			break
+		}
+		keep--
 	}
+	a.carried = append(a.carried[:0], a.carried[keep:]...)
 }
 
 // answer replies to the batch's requests in order. c is their commit where one was stored.

@@ -26,21 +26,27 @@ type batch struct {
 	size    int      // bytes of the encoded commit, about
 }
 
-// commitOverhead and eventOverhead are at least what the codec needs around payloads; an event carries a client id at most twice (Done).
+// What the codec needs around payloads, at most, in bytes.
 const (
 	commitOverhead = 1024
 	eventOverhead  = 512
-	doneOverhead   = 1024
+	doneOverhead   = 256
 )
 
-func (a *actor) beginBatch() *batch {
+// beginBatch starts a commit for about n requests.
+func (a *actor) beginBatch(n int) *batch {
 	b := &a.batch
 	*b = batch{answers: b.answers[:0]}
+	n = min(n, 1024)
+	b.events, b.done = make([]events.Event, 0, n), make([]events.Done, 0, n+len(a.carried))
 	b.mark = a.room.Mark()
 	b.first = a.room.Revision() + 1
 	b.at = max(a.cfg.Clock(), a.room.At())
 	b.done = append(b.done, a.carried...)
-	b.size = commitOverhead + len(b.done)*doneOverhead
+	b.size = commitOverhead
+	for i := range b.done {
+		b.size += doneBytes(&b.done[i])
+	}
 	return b
 }
 
@@ -105,7 +111,7 @@ func (a *actor) decide(b *batch, r *Request) bool {
 // decideCommands decides and folds the commands of a request in order; size grows by what its events need in the commit.
 func (a *actor) decideCommands(b *batch, r *Request, res *Result, size *int) error {
 	made := len(b.events)
-	*size = doneOverhead
+	*size = doneOverhead + len(r.Actor.ID) + len(r.Client) + len(r.Key) + len(r.Hash)
 	for _, c := range r.Commands {
 		d, err := domain.Decide(a.room, r.Actor, c, b.at)
 		if err != nil {

@@ -18,6 +18,7 @@ const (
 	ringBytes        = 1 << 20 // of their payloads
 	maxCarried       = 1024    // answers of commands that changed nothing, waiting for the room's next commit
 	maxTries         = 8       // appends of one batch against commits of other nodes
+	syncRetry        = time.Second
 )
 
 // Config is what a Dispatcher needs. The zero value of a duration or number means its default.

@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -85,14 +86,14 @@ func TestDamageIsFoundNotServed(t *testing.T) {
 			for _, node := range []*commands.Dispatcher{d, newNode(t, log)} {
 				_, err = node.View(testContext(t), "r")
 				wantCode(t, err, domain.CodeInternal)
-				if !strings.Contains(err.Error(), "first bad commit") || !strings.Contains(err.Error(), "revision 4") {
+				if !strings.Contains(err.Error(), "first bad commit") || !strings.Contains(err.Error(), fmt.Sprint("revision ", born+3)) {
 					t.Errorf("the error names no commit: %v", err)
 				}
 				_, err = node.Do(testContext(t), "r", by(owner, add(t, "f")))
 				wantCode(t, err, domain.CodeInternal)
-				_, err = node.ViewAt(testContext(t), "r", 4)
+				_, err = node.ViewAt(testContext(t), "r", born+3)
 				wantCode(t, err, domain.CodeInternal)
-				if v, err := node.ViewAt(testContext(t), "r", 3); err != nil || len(v.Elements) != 1 {
+				if v, err := node.ViewAt(testContext(t), "r", born+2); err != nil || len(v.Elements) != 1 {
 					t.Errorf("what is before the damage: %v", err)
 				}
 				if _, err := node.View(testContext(t), "good"); err != nil {
@@ -126,7 +127,7 @@ func TestLogShorterThanSnapshot(t *testing.T) {
 	writeSnapshot(t, d, long, objects, rows, "r")
 	_, err := newNode(t, short, with).View(testContext(t), "r")
 	wantCode(t, err, domain.CodeInternal)
-	if !strings.Contains(err.Error(), "revision 2") || !strings.Contains(err.Error(), "revision 4") {
+	if !strings.Contains(err.Error(), fmt.Sprint("revision ", born+1)) || !strings.Contains(err.Error(), fmt.Sprint("revision ", born+3)) {
 		t.Error(err)
 	}
 }

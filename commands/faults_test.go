@@ -97,7 +97,7 @@ func TestUnknownOutcomeThatIsAConflict(t *testing.T) {
 	arm()
 	res := mustDo(t, d, "r", bySeq(owner, "c", 1, add(t, "ours")))
 	cs := readRoom(t, log, "r")
-	if head := cs[len(cs)-1]; head.Last() != res.Last || res.First != 3 {
+	if head := cs[len(cs)-1]; head.Last() != res.Last || res.First != born+2 {
 		t.Fatalf("answered %+v, the log ends at %d", res, head.Last())
 	}
 }
@@ -132,12 +132,12 @@ func TestUnreachableLog(t *testing.T) {
 		wantCode(t, err, domain.CodeReadOnly)
 		_, err = d.Do(testContext(t), "r", r) // the tail can't be read: nothing is decided
 		wantCode(t, err, domain.CodeReadOnly)
-		if v, err := d.View(testContext(t), "r"); err != nil || v.Revision != 1 {
+		if v, err := d.View(testContext(t), "r"); err != nil || v.Revision > born+1 { // the log's watch may have shown what was stored
 			t.Fatalf("reading while the log is down: %v", err)
 		}
 		down.Store(false)
 		res := mustDo(t, d, "r", r)
-		if res.Remembered != stored || res.First != 2 || res.Last != 2 {
+		if res.Remembered != stored || res.First != born+1 || res.Last != born+1 {
 			t.Fatalf("stored %v: answered %+v", stored, res)
 		}
 		if cs := readRoom(t, real, "r"); len(cs) != 2 {
@@ -235,7 +235,7 @@ func TestRollbackForgetsTheBatch(t *testing.T) {
 	for range 4 {
 		wantCode(t, <-errs, domain.CodeReadOnly)
 	}
-	if res := mustDo(t, d, "r", bySeq(owner, "c", 2, add(t, "e", `"x":2`))); res.Remembered || res.First != 2 {
+	if res := mustDo(t, d, "r", bySeq(owner, "c", 2, add(t, "e", `"x":2`))); res.Remembered || res.First != born+1 {
 		t.Fatalf("%+v", res)
 	}
 	readRoom(t, real, "r")

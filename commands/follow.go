@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/infinite-kanvas/kanvas/events"
 )
@@ -64,8 +66,24 @@ func (a *actor) follow(recs []events.Record, gap bool) error {
 		return err
 	}
 	a.cfg.Logger.Warn("room's log can't be read", slog.String("event", "log_unreadable"), slog.String("roomId", a.stream.ID), slog.Any("error", err))
-	a.mustSync = true
+	a.syncLater()
 	return nil
+}
+
+// dropCarried forgets answers that another node has given too, and committed first: its answers stand.
+func (a *actor) dropCarried(done []events.Done) {
+	for i := range done {
+		d := &done[i]
+		a.carried = slices.DeleteFunc(a.carried, func(c events.Done) bool {
+			return c.User == d.User && c.Client == d.Client && c.Seq == d.Seq && c.Key == d.Key
+		})
+	}
+}
+
+// syncLater has the tail read before anything is decided, and soon even where nobody asks for anything: watchers wait for what it holds.
+func (a *actor) syncLater() {
+	a.mustSync = true
+	time.AfterFunc(syncRetry, func() { a.box.arrived(events.Record{}, true) })
 }
 
 // readTail applies all that the log holds after the actor's state.
@@ -97,6 +115,7 @@ func (a *actor) apply(rec events.Record, c *events.Commit) error {
 		return badCommit(rec, a.room.Revision()+1, err)
 	}
 	a.room.Release()
+	a.dropCarried(c.Done)
 	a.metrics.foreign.Inc()
 	a.published(c, len(rec.Payload))
 	return nil

@@ -99,6 +99,9 @@ func bySeq(user, client string, seq uint64, cs ...domain.Command) commands.Reque
 	return r
 }
 
+// born is the revision of a room that createRoom has just made: it is created, and its owner has joined.
+const born = 2
+
 func createRoom(t testing.TB, d commands.Rooms, room string) {
 	t.Helper()
 	mustDo(t, d, room, by(owner, domain.CreateRoom{Name: "Room", Visibility: domain.Unlisted, DefaultRole: domain.RoleEditor}))
@@ -211,6 +214,12 @@ func (f *follower) Ended(err error) {
 // wait returns when ok is true of the follower's state.
 func (f *follower) wait(t testing.TB, what string, ok func(*follower) bool) {
 	t.Helper()
+	f.waitOr(t, nil, what, ok)
+}
+
+// waitOr returns earlier when stop is closed.
+func (f *follower) waitOr(t testing.TB, stop <-chan struct{}, what string, ok func(*follower) bool) {
+	t.Helper()
 	deadline := time.After(patience)
 	for {
 		f.mu.Lock()
@@ -221,6 +230,8 @@ func (f *follower) wait(t testing.TB, what string, ok func(*follower) bool) {
 		}
 		select {
 		case <-changed:
+		case <-stop:
+			return
 		case <-deadline:
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	f.wait(t, "the end", func(f *follower) bool { return f.isEnded })
-	if f.head() != 3 || !hasCode(f.ended, domain.CodeReadOnly) {
+	if f.head() != born+2 || !hasCode(f.ended, domain.CodeReadOnly) {
 		t.Errorf("the watcher was told up to %d, then %v", f.head(), f.ended)
 	}
 	w.Close()

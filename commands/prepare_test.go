@@ -167,6 +167,11 @@ func TestDataURLsBecomeAssets(t *testing.T) {
 	}
 }
 
+// sourcePatch carries any src, also one that no frame is large enough for.
+func sourcePatch(src string) domain.Command {
+	return patch("pic", "src", string(events.AppendString(nil, src)))
+}
+
 func newPreparer(w *workshop) *commands.Preparation {
 	return commands.NewPreparer(commands.PrepareConfig{Rooms: w.d, Sealer: w.sealer, Assets: commands.NewAssets(commands.NewStreams(w.log, nil), w.objects)})
 }
@@ -197,7 +202,7 @@ func TestDataURLsRefused(t *testing.T) {
 		"too large":        {dataURL("image/png", append(bytes.Clone(png), make([]byte, 12<<20)...)), domain.CodeTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.prepare(domain.RoleEditor, imageWith(t, c.src))
+			_, err := w.prepare(domain.RoleEditor, sourcePatch(c.src))
 			wantCode(t, err, c.code)
 		})
 	}
@@ -208,7 +213,7 @@ func TestDataURLsRefused(t *testing.T) {
 	if n := w.objects.count(""); n != 0 {
 		t.Fatalf("%d objects were stored", n)
 	}
-	if _, err := w.prepare(domain.RoleEditor, imageWith(t, dataURL("", append(bytes.Clone(png), make([]byte, 12<<20-len(png))...)))); err != nil {
+	if _, err := w.prepare(domain.RoleEditor, sourcePatch(dataURL("", append(bytes.Clone(png), make([]byte, 12<<20-len(png))...)))); err != nil {
 		t.Errorf("a picture of exactly 12 MiB: %v", err)
 	}
 }
@@ -240,11 +245,11 @@ func TestSources(t *testing.T) {
 		"https://pics.example/" + strings.Repeat("a", 64<<10): "refused",
 	} {
 		if len(src) > domain.MaxElementBytes {
-			_, err := w.prepare(domain.RoleEditor, patch("pic", "src", string(events.AppendString(nil, src))))
+			_, err := w.prepare(domain.RoleEditor, sourcePatch(src))
 			wantCode(t, err, domain.CodeTooLarge)
 			continue
 		}
-		for _, c := range []domain.Command{imageWith(t, src), patch("pic", "src", string(events.AppendString(nil, src)))} {
+		for _, c := range []domain.Command{imageWith(t, src), sourcePatch(src)} {
 			ready, err := w.prepare(domain.RoleEditor, c)
 			if want == "refused" {
 				if !hasCode(err, domain.CodeInvalidCommand) {

@@ -35,3 +35,8 @@ func textBytes(s *string) int {
 	}
 	return len(*s)
 }
+
+// doneBytes is about what an answer needs in a commit.
+func doneBytes(d *events.Done) int {
+	return doneOverhead + len(d.User) + len(d.Client) + len(d.Key) + len(d.Hash) + stringBytes(d.Dropped)
+}

@@ -162,7 +162,7 @@ func TestCommitsWithAWrongHint(t *testing.T) {
 	for i := range 20 { // more than memory keeps
 		mustDo(t, d, "r", by(owner, add(t, fmt.Sprint("e", i), fmt.Sprintf(`"text":"%0*d"`, 60<<10, 0))))
 	}
-	for _, after := range []uint64{1, 2, 3} {
+	for _, after := range []uint64{born, born + 1, born + 2} {
 		next := after + 1
 		err := d.Commits(testContext(t), "r", after, func(c *events.Commit) bool {
 			if c.First != next {
@@ -171,7 +171,7 @@ func TestCommitsWithAWrongHint(t *testing.T) {
 			next = c.Last() + 1
 			return true
 		})
-		if err != nil || next != 23 {
+		if err != nil || next != born+22 {
 			t.Errorf("after %d: ended at %d, %v", after, next-1, err)
 		}
 	}
