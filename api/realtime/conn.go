@@ -22,7 +22,7 @@ const controlBytes = 1 << 10
 // Methods may be called concurrently. The lock is never held while writing.
 type conn struct {
 	net.Conn
-	left   []byte // what the HTTP server had read ahead; the reader's
+	in     inbound // the reader's
 	limits *Limits
 	met    *metrics
 
@@ -30,6 +30,8 @@ type conn struct {
 	waiting  []entry
 	bytes    int    // of waiting, but for streams
 	control  []byte // of the library
+	rest     []byte // of a frame that the room's goroutine could write in part; goes out before anything else
+	busy     busy   // who is writing
 	state    connState
 	deadline time.Time // for the writer once state is past open
 
@@ -37,7 +39,9 @@ type conn struct {
 	closing chan struct{} // closed when state leaves open
 	written chan struct{} // closed when the writer has ended
 	code    atomic.Uint32 // CloseCode that ended it; 0 while open
-	writeBy time.Time     // the writer's: deadline that is set on the Conn
+	writeBy time.Time     // deadline that is set on the Conn
+
+	direct direct // for the room's goroutine
 }
 
 type connState uint8
@@ -65,23 +69,22 @@ type stream interface {
 }
 
 func newConn(nc net.Conn, left []byte, l *Limits, m *metrics) *conn {
-	return &conn{
-		Conn: nc, left: left, limits: l, met: m,
+	c := &conn{
+		Conn: nc, limits: l, met: m,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), written: make(chan struct{}),
 	}
+	c.in.ahead = left
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil { // else everything goes through the writer
+			c.direct.open(raw)
+			c.in.open(raw)
+		}
+	}
+	return c
 }
 
 // Read gives the library what the HTTP server had read ahead, then the connection's bytes.
-func (c *conn) Read(p []byte) (int, error) {
-	if len(c.left) > 0 {
-		n := copy(p, c.left)
-		if c.left = c.left[n:]; len(c.left) == 0 {
-			c.left = nil
-		}
-		return n, nil
-	}
-	return c.Conn.Read(p)
-}
+func (c *conn) Read(p []byte) (int, error) { return c.in.read(c.Conn, p) }
 
 // Write takes the control frames of the library, each a call of its own. It never blocks: they go out before what waits, as soon as
 // the write in progress is through. A close frame ends the queue: the client said goodbye, or broke the protocol.

@@ -28,7 +28,7 @@
 //   - Frames are whole WebSocket frames, built by newFrame/finishFrame or several in one slice by appendFrame, and shared: encode once, then
 //     p.send the same bytes to every peer. p.sendOwn copies small ones. p.sendEphemeral of conn queues what may be dropped, with a receipt
 //     that tells whether it was written, and conn.withdraw takes it back while it waits. Room code calls p.send… and
-//     never flushes: the room wakes the writers when it has handled its mail, in crowds at most once per FlushTick; half.flushing
+//     never flushes: the room has them written when it has handled its mail, in crowds at most once per FlushTick; half.flushing
 //     (after room.wantFlush, or when something else is flushed) is the last chance to add something. A reader that queues a frame itself calls conn.sendOwn and conn.flush.
 //   - WebSocket pings are frames too (controlFrame(opPing, payload) through p.send, in order with the rest); answers come to socket.onPong in
 //     the reader.

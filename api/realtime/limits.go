@@ -39,7 +39,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		HelloTimeout: 5 * time.Second, CloseLinger: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxSession: 12 * time.Hour,
-		RoomLinger: 30 * time.Second, FlushTick: 8 * time.Millisecond, PositionTick: 33 * time.Millisecond,
+		RoomLinger: 30 * time.Second, FlushTick: 10 * time.Millisecond, PositionTick: 33 * time.Millisecond,
 		HandshakeBytes: 64 << 10, EditorFrame: 12 << 20, OtherFrame: 64 << 10, FrameMessages: 2_000,
 		QueueBytes: 256 << 10, RingBytes: 1 << 20, Mailbox: 16_384, InFlight: 256, InFlightBytes: 4 << 20,
 		CommandRate: 200, CommandBurst: 2_000, FrameRate: 5_000, FrameSeconds: 5, BadFrames: 100,

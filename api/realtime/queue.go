@@ -145,12 +145,27 @@ func (c *conn) dropLocked(err error) {
 	c.waiting, c.bytes = nil, 0
 }
 
-// take moves entries of about batchBytes from the queue to batch; a stream comes alone. ended: nothing will come any more.
-func (c *conn) take(batch [][]byte) (_ [][]byte, s stream, ended bool) {
+// take moves entries of about batchBytes from the queue to list; a stream comes alone. ended: nothing will come any more.
+func (c *conn) take(list [][]byte) (batch [][]byte, s stream, ended bool) {
+	batch = list
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == connClosed {
+	switch {
+	case c.state == connClosed:
 		return batch, nil, true
+	case c.busy == busyDirect: // it wakes the writer when it is through
+		return batch, nil, false
+	}
+	defer func() {
+		c.busy = busyNone
+		if len(batch) > 0 || s != nil {
+			c.busy = busyWriter
+		}
+	}()
+	if len(c.rest) > 0 {
+		batch = append(batch, c.rest)
+		c.rest = nil
+		return batch, nil, false
 	}
 	size := len(c.control)
 	if size > 0 {

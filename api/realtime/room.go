@@ -202,7 +202,10 @@ func (r *room) runTimers(now time.Time) {
 	}
 }
 
-// maybeFlush wakes the writers of those who were sent something: at once in a room of few, in a crowd once per FlushTick.
+// directSockets is to how many sockets the room's goroutine writes by itself; for more their writers share the work among the processors.
+const directSockets = 128
+
+// maybeFlush has what was queued written: at once in a room of few, in a crowd once per FlushTick.
 func (r *room) maybeFlush(now time.Time) {
 	if len(r.dirty) == 0 && !r.wantFlush {
 		r.handled = r.handled[:0]
@@ -215,9 +218,14 @@ func (r *room) maybeFlush(now time.Time) {
 	for _, h := range r.halves {
 		h.flushing()
 	}
+	few := len(r.dirty) <= directSockets
 	for _, p := range r.dirty {
 		p.dirty = false
-		p.conn.flush()
+		if few {
+			p.conn.flushDirect()
+		} else {
+			p.conn.flush()
+		}
 	}
 	clear(r.dirty)
 	r.dirty = r.dirty[:0]

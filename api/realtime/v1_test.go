@@ -24,7 +24,9 @@ func TestHelloSnapshotCommitAck(t *testing.T) {
 		return m.str("type") == "presence" && strings.Contains(fmt.Sprint(m["joined"]), "Name of bob")
 	})
 	seq := a.command("element.add", `{"element":{"id":"e1","type":"shape","x":3,"foo":{"bar":[1]}}}`)
-	commit := a.wait("commit", func(m msg) bool { return m.str("type") == "commit" && strings.Contains(fmt.Sprint(m["events"]), "element.added") })
+	commit := a.wait("commit", func(m msg) bool {
+		return m.str("type") == "commit" && strings.Contains(fmt.Sprint(m["events"]), "element.added")
+	})
 	ev := commit["events"].([]any)[0].(map[string]any)
 	if ev["type"] != "element.added" || ev["client"] != "a" || ev["seq"] != float64(seq) || ev["actor"].(map[string]any)["name"] != "Name of alice" {
 		t.Fatalf("event: %v", ev)
