@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,6 +29,29 @@ func serve(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return fmt.Errorf("serve takes no arguments, got %q", c.args)
 	}
+	profiled, err := profile(c.cfg.Profile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(serveNode(ctx, c), profiled())
+}
+
+// profile writes a CPU profile to path, where there is one, until the function it returns is called.
+func profile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("cpu profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("cpu profile: %w", err), f.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
+}
+
+func serveNode(ctx context.Context, c *call) error {
 	n, err := openNode(ctx, c.cfg, c.stdout)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type Config struct {
 	MasterKey  string         // file of the key that wraps people's keys; default DIR/master.key
 	MaxSockets int            // on this node
 	PerAddress int            // sockets per client address
+	Profile    string         // file that a CPU profile is written to; empty: none
 }
 
 // Default is what runs when nothing is said.
@@ -130,6 +131,7 @@ func settings() []setting {
 	add("master-key-file", "KANVAS_MASTER_KEY_FILE", "file of the key that wraps people's keys; default DIR/master.key, made at first start")(str(func(c *Config) *string { return &c.MasterKey }))
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
+	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
 	return all
 }
 
