@@ -9,14 +9,28 @@ export function onThemeChange(listener: () => void): () => void {
   return () => dark.removeEventListener('change', listener);
 }
 
-/** Colour of ink that lies on the page itself. */
+function channels(color: string): [number, number, number] | undefined {
+  const match = /^#([0-9a-f]{6})$/i.exec(color);
+  if (!match) return undefined;
+  const n = parseInt(match[1]!, 16);
+  return [n >> 16, (n >> 8) & 255, n & 255];
+}
+
+/** Colour of ink that lies on the page itself, or on a shape's fill. */
 export function ink(color: string | undefined, fallback = '#1e1e24'): string {
   const chosen = color || fallback;
-  if (!isDark()) return chosen;
-  const match = /^#([0-9a-f]{6})$/i.exec(chosen) ?? (chosen === 'black' ? ['', '000000'] : null);
-  if (!match) return chosen;
-  const n = parseInt(match[1]!, 16);
-  const [r, g, b] = [n >> 16, (n >> 8) & 255, n & 255];
-  const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
+  const rgb = isDark() ? channels(chosen) : undefined;
+  if (!rgb) return chosen;
+  const [most, least] = [Math.max(...rgb), Math.min(...rgb)];
   return most < 90 && most - least < 40 ? '#ececf1' : chosen;
+}
+
+/** Fill of a shape: pale fills are drawn dark on a dark page, as the ink on them is drawn light. */
+export function fillOf(color: string | undefined): string | undefined {
+  const rgb = isDark() && color ? channels(color) : undefined;
+  if (!rgb || Math.min(...rgb) < 130) return color || undefined;
+  // Away from white by the same amount as before from black, with the hue kept.
+  const mean = (Math.max(...rgb) + Math.min(...rgb)) / 2;
+  const [r, g, b] = rgb.map((c) => Math.round(Math.min(255, Math.max(0, 66 + (c - mean) * 0.9))));
+  return `rgb(${r}, ${g}, ${b})`;
 }

@@ -68,6 +68,11 @@ export class CanvasDocument {
     this.refresh(ids);
   }
 
+  /** True until the change's own events came, or it was refused. */
+  isPending(seq: number): boolean {
+    return this.pending.some((p) => p.seq === seq);
+  }
+
   /** Takes pending changes off: settled ones whose events are in base, or refused ones. */
   dropPending(drop: (pending: Pending) => boolean): void {
     const ids = new Set<string>();

@@ -63,7 +63,8 @@ export class ChatPanel {
     if (this.root.hidden) return;
     const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
     const { user } = this.session.identity;
-    const waiting = this.session.outbox.all().flatMap((e) => e.commands.flatMap((c) => (c.command === 'chat.post' ? [c.data.text] : [])));
+    const unsaved = this.session.outbox.all().filter((e) => e.commands[0]?.command === 'chat.post' && this.session.doc.isPending(e.seq));
+    const waiting = unsaved.flatMap((e) => e.commands.flatMap((c) => (c.command === 'chat.post' ? [c.data.text] : [])));
     const rows = messages.map((m, i) => message(m.name, m.color ?? '#888', m.text, clock(m.at), messages[i - 1]?.userId === m.userId));
     for (const text of waiting) rows.push(h('div', { class: 'waiting' }, message(user.name, user.color, text, 'sending…', false)));
     this.list.replaceChildren(...(rows.length ? rows : [h('p', { class: 'muted', text: 'Nobody has written yet.' })]));

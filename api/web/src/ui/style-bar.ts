@@ -1,7 +1,7 @@
 import type { Editor } from '../editor/editor';
 import { FILLS, FONT_SIZES, STROKES, WIDTHS, type Style } from '../editor/styles';
 import type { Element } from '../protocol';
-import { ink } from '../stage/theme';
+import { fillOf, ink } from '../stage/theme';
 import { h } from '../util/dom';
 import { iconButton } from './controls';
 
@@ -10,13 +10,13 @@ const FONT_NAMES = ['S', 'M', 'L', 'XL'];
 
 /** Looks of the selection, or of what is drawn next, and what can be done with the selection. */
 export function styleBar(editor: Editor): HTMLElement {
-  const strokes = group('Line and text colour', STROKES.map((c) => swatch(`Colour ${c}`, ink(c), () => editor.restyle({ stroke: c }), `stroke-${c}`)));
-  const fills = group('Fill', FILLS.map((c) => swatch(c ? `Fill ${c}` : 'No fill', c, () => editor.restyle({ fill: c }), `fill-${c || 'none'}`)));
+  const strokes = group('Colour', STROKES.map((c) => swatch(`Colour ${c}`, ink(c), () => editor.restyle({ stroke: c }), `stroke-${c}`)));
+  const fills = group('Fill', FILLS.map((c) => swatch(c ? `Fill ${c}` : 'No fill', fillOf(c) ?? '', () => editor.restyle({ fill: c }), `fill-${c || 'none'}`)));
   const widths = group('Line width', WIDTHS.map((w) => option(`${w} px`, h('span', { class: 'stroke-sample', style: { height: `${w}px` } }), () => editor.restyle({ strokeWidth: w }))));
   const fonts = group('Text size', FONT_SIZES.map((s, i) => option(`Text size ${FONT_NAMES[i]}`, FONT_NAMES[i]!, () => editor.restyle({ fontSize: s }))));
   const actions = h(
     'div',
-    { class: 'bar-group' },
+    { class: 'bar-group', role: 'group', 'aria-label': 'Order and more' },
     iconButton({ icon: 'back', label: 'Send to back', keys: 'Shift+[', testid: 'order-back', onClick: () => editor.reorder('back') }),
     iconButton({ icon: 'backward', label: 'Send backward', keys: '[', testid: 'order-backward', onClick: () => editor.reorder('backward') }),
     iconButton({ icon: 'forward', label: 'Bring forward', keys: ']', testid: 'order-forward', onClick: () => editor.reorder('forward') }),
@@ -45,6 +45,7 @@ export function styleBar(editor: Editor): HTMLElement {
   editor.toolChanged.on(show);
   editor.styleChanged.on(show);
   editor.session.roleChanged.on(show);
+  editor.session.doc.changed.on(() => editor.selection.size > 0 && show());
   show();
   return bar;
 }

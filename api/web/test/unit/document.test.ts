@@ -106,6 +106,13 @@ describe('paint order of pending changes', () => {
   });
 });
 
+it('knows which changes are still to come', () => {
+  const mine = submit({ command: 'chat.post', data: { text: 'hello' } });
+  expect(doc.isPending(mine)).toBe(true);
+  commit(event(11, 'chat.posted', { text: 'hello' }, mine));
+  expect(doc.isPending(mine)).toBe(false);
+});
+
 it('tells exactly which elements may look different', () => {
   const seen: string[][] = [];
   doc.changed.on((changed) => seen.push([...changed].sort()));

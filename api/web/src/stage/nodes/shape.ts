@@ -1,7 +1,7 @@
 import Konva from 'konva';
 import type { Element } from '../../protocol';
 import { isLinear, localBox, pointsOf } from '../geometry';
-import { ink, isDark } from '../theme';
+import { fillOf, ink, isDark } from '../theme';
 import { ElementNode } from './node';
 
 const widthOf = (e: Element): number => (typeof e.strokeWidth === 'number' && e.strokeWidth >= 0 ? e.strokeWidth : 2);
@@ -18,9 +18,9 @@ export class ShapeNode extends ElementNode {
     const strokeWidth = widthOf(element);
     const common = { stroke: strokeWidth > 0 ? ink(element.stroke) : undefined, strokeWidth };
     if (this.shape instanceof Konva.Ellipse) {
-      this.shape.setAttrs({ ...common, x: width / 2, y: height / 2, radiusX: width / 2, radiusY: height / 2, fill: element.fill || undefined });
+      this.shape.setAttrs({ ...common, x: width / 2, y: height / 2, radiusX: width / 2, radiusY: height / 2, fill: fillOf(element.fill) });
     } else if (this.shape instanceof Konva.Rect) {
-      this.shape.setAttrs({ ...common, width, height, fill: element.fill || undefined, cornerRadius: Math.min(8, width / 6, height / 6) });
+      this.shape.setAttrs({ ...common, width, height, fill: fillOf(element.fill), cornerRadius: Math.min(8, width / 6, height / 6) });
     } else {
       this.shape?.setAttrs({ ...common, points: pointsOf(element).flat(), fill: common.stroke });
       if (this.shape instanceof Konva.Arrow) this.shape.setAttrs({ pointerLength: 6 + strokeWidth * 2.5, pointerWidth: 6 + strokeWidth * 2.5 });
