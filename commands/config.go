@@ -19,6 +19,7 @@ const (
 	maxCarried       = 1024    // answers of commands that changed nothing, waiting for the room's next commit
 	maxTries         = 8       // appends of one batch against commits of other nodes
 	syncRetry        = time.Second
+	yieldFrom        = 8 // requests in one turn, from which on the actor lets others run before it takes the next ones
 )
 
 // Config is what a Dispatcher needs. The zero value of a duration or number means its default.

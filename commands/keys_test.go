@@ -1,51 +1,20 @@
 package commands_test
 
 import (
-	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
-	"sync"
 	"testing"
 
-	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 )
 
-// memoryKeys is a store of keys as the port says.
-type memoryKeys struct {
-	mu        sync.Mutex
-	m         map[string][]byte
-	destroyed map[string]bool
-}
-
-var allKeys sync.Map // of *memoryKeys by log: processes on one log share the keys
-
-func openKeys(_ testing.TB, log commands.Log) *memoryKeys {
-	k, _ := allKeys.LoadOrStore(log, &memoryKeys{m: map[string][]byte{}, destroyed: map[string]bool{}})
-	return k.(*memoryKeys)
-}
-
-func (k *memoryKeys) Key(_ context.Context, person string, create bool) ([]byte, bool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.destroyed[person] {
-		return nil, false, nil
+func openKeys(t testing.TB, log *jetstream.Store) *jetstream.Keys {
+	t.Helper()
+	k, err := log.OpenKeys(testContext(t), jetstream.MasterKey{1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
 	}
-	key, ok := k.m[person]
-	if !ok && create {
-		key = make([]byte, 32)
-		rand.Read(key)
-		k.m[person] = key
-		return key, true, nil
-	}
-	return key, ok, nil
-}
-
-func (k *memoryKeys) destroy(person string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.m, person)
-	k.destroyed[person] = true
+	return k
 }
 
 // fixCRC makes a PNG's header chunk valid again after it was changed.

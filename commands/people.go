@@ -128,11 +128,8 @@ func (p *People) Open(ctx context.Context, person string, sealed events.Sealed) 
 	return p.sealer.Open(ctx, person, sealed)
 }
 
-// Forget drops what is kept in memory of a person, after a change or the destruction of the key.
-func (p *People) Forget(id string) {
-	p.profiles.drop(id)
-	p.sealer.Forget(id)
-}
+// Forget drops the profile kept in memory, after a change or the destruction of the key; other nodes follow within 30 s.
+func (p *People) Forget(id string) { p.profiles.drop(id) }
 
 // person is the state of a user stream.
 type person struct {

@@ -19,7 +19,7 @@ func TestGuests(t *testing.T) {
 	if p.Name != "Ada" || !strings.HasPrefix(p.ID, "guest_") || len(p.ID) != 38 || len(p.Color) != 7 {
 		t.Fatalf("%+v", p)
 	}
-	other := commands.NewPeople(commands.NewStreams(w.log, nil), commands.NewSealer(openKeys(t, w.log)), nil)
+	other := commands.NewPeople(commands.NewStreams(w.log, nil), commands.NewSealer(w.keys), nil)
 	if got := other.Profile(testContext(t), p.ID); got != p {
 		t.Fatalf("another process sees %+v", got)
 	}
@@ -92,7 +92,9 @@ func TestForgottenPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	openKeys(t, w.log).destroy(p.ID)
+	if err := w.keys.Destroy(testContext(t), p.ID); err != nil {
+		t.Fatal(err)
+	}
 	w.people.Forget(p.ID)
 	if got := w.people.Profile(testContext(t), p.ID); got.Name != "" || got.Color != p.Color {
 		t.Errorf("%+v", got)

@@ -20,12 +20,13 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 )
 
-// bench is a node with all that preparing needs.
+// workshop is a node with all that preparing needs.
 type workshop struct {
 	log     *jetstream.Store
 	objects *memoryObjects
 	d       *commands.Dispatcher
 	people  *commands.People
+	keys    *jetstream.Keys
 	sealer  *commands.Sealer
 	assets  *commands.Assets
 	p       *commands.Preparation
@@ -35,7 +36,8 @@ func newWorkshop(t *testing.T) *workshop {
 	w := &workshop{log: openLog(t), objects: newObjects()}
 	w.d = newNode(t, w.log)
 	streams := commands.NewStreams(w.log, nil)
-	w.sealer = commands.NewSealer(openKeys(t, w.log))
+	w.keys = openKeys(t, w.log)
+	w.sealer = commands.NewSealer(w.keys)
 	w.people = commands.NewPeople(streams, w.sealer, nil)
 	w.assets = commands.NewAssets(streams, w.objects)
 	w.p = commands.NewPreparer(commands.PrepareConfig{Rooms: w.d, Sealer: w.sealer, Assets: w.assets, PublicURLs: []string{"https://kanvas.example"}})

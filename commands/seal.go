@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -18,24 +17,14 @@ import (
 // sealPrefix names the way of sealing: AES-256-GCM, nonce of 12 bytes before the ciphertext, base64url without padding.
 const sealPrefix = "k1."
 
-// Bounds of the keys kept in memory.
-const (
-	keysKept    = 4096
-	keyFreshFor = 60 * time.Second // then the store is asked again: another node may have destroyed the key
-)
-
 var errSealed = errors.New("sealed text is malformed or was changed")
 
 // Sealer seals personal text under the key of its person and opens it. Methods may be called concurrently.
-type Sealer struct {
-	keys  Keys
-	cache *lru[string, cipher.AEAD]
-}
+// It keeps no key: the store of keys has its own cache, and a key that was destroyed there is of no use here from then on.
+type Sealer struct{ keys Keys }
 
-// NewSealer returns a Sealer over a store of keys, of which it keeps 4,096 in memory for at most a minute.
-func NewSealer(keys Keys) *Sealer {
-	return &Sealer{keys: keys, cache: newLRU[string, cipher.AEAD](keysKept, keyFreshFor)}
-}
+// NewSealer returns a Sealer over a store of keys.
+func NewSealer(keys Keys) *Sealer { return &Sealer{keys: keys} }
 
 // Seal encrypts text for a person, making the person's key where there is none. The empty text is the empty Sealed. For a person whose key
 // was destroyed nothing can be sealed any more: CodeForbidden.
@@ -91,13 +80,7 @@ func (s *Sealer) open(ctx context.Context, person string, sealed events.Sealed) 
 	return string(text), nil
 }
 
-// Forget drops a person's key from memory, after it was destroyed in the store.
-func (s *Sealer) Forget(person string) { s.cache.drop(person) }
-
 func (s *Sealer) key(ctx context.Context, person string, create bool) (cipher.AEAD, bool, error) {
-	if aead, ok := s.cache.get(person); ok {
-		return aead, true, nil
-	}
 	key, ok, err := s.keys.Key(ctx, person, create)
 	if err != nil {
 		return nil, false, fmt.Errorf("key of %s: %w", person, err)
@@ -113,7 +96,6 @@ func (s *Sealer) key(ctx context.Context, person string, create bool) (cipher.AE
 	if err != nil {
 		return nil, false, fmt.Errorf("key of %s: %w", person, err)
 	}
-	s.cache.put(person, aead)
 	return aead, true, nil
 }
 
