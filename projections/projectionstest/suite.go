@@ -297,7 +297,8 @@ type shaken struct {
 	ends  []uint64
 }
 
-func shake(log *Log, seed uint64) *shaken {
+// Shake makes one of a log that is complete.
+func Shake(log *Log, seed uint64) projections.Source {
 	r := rand.New(rand.NewPCG(seed, 11))
 	s := &shaken{Log: log, rand: make(chan *rand.Rand, 1), after: make([]int, len(log.parts)), gates: make([]chan struct{}, len(log.parts)), ends: make([]uint64, len(log.parts))}
 	previous := -1
@@ -320,14 +321,26 @@ func (s *shaken) Next(ctx context.Context, p int, after uint64, _, maxBytes int)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	s.pass(p, after) // it may have been read before
 	r := <-s.rand
 	n := 1 + r.IntN(1+r.IntN(60))
 	s.rand <- r
-	if next := s.after[p]; next >= 0 && after >= s.ends[p] {
+	recs, err := s.Log.Next(ctx, p, after, n, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	s.pass(p, recs[len(recs)-1].Seq)
+	return recs, nil
+}
+
+// pass lets the next partition begin where this one has been read up to its end.
+func (s *shaken) pass(p int, at uint64) {
+	r := <-s.rand
+	defer func() { s.rand <- r }()
+	if next := s.after[p]; next >= 0 && at >= s.ends[p] {
 		s.after[p] = -1
 		close(s.gates[next])
 	}
-	return s.Log.Next(ctx, p, after, n, maxBytes)
 }
 
 func testReproducible(t *testing.T, open func(*testing.T) projections.Store) {
@@ -340,7 +353,7 @@ func testReproducible(t *testing.T, open func(*testing.T) projections.Store) {
 			want := digest(t, first)
 			for order := range uint64(3) {
 				store := open(t)
-				CatchUp(t, Runner(h.Log, shake(h.Log, seed*10+order), store, names))
+				CatchUp(t, Runner(h.Log, Shake(h.Log, seed*10+order), store, names))
 				if got := digest(t, store); got != want {
 					t.Errorf("order %d: digest %s, not %s", order, got, want)
 				}
