@@ -17,6 +17,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/api/realtime"
 	"github.com/infinite-kanvas/kanvas/api/web"
 	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
 )
@@ -129,6 +130,9 @@ func (n *node) openEdge() (*edge, error) {
 func (e *edge) run(ctx context.Context) error {
 	n := e.n
 	n.startProjections()
+	if err := n.startHandlers(func(string, *events.Commit) {}); err != nil {
+		return err
+	}
 	ctl, err := control.Serve(n.cfg.Data, n.ops())
 	if err != nil {
 		return err

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/events"
+	"github.com/infinite-kanvas/kanvas/infra/watermill"
+)
+
+// standbyEvery is how often a node beside another asks whether it may run the handlers.
+const standbyEvery = 10 * time.Second
+
+// startHandlers runs the process handlers on the log. On an external log one node runs them at a time; the others stand by.
+func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error {
+	checkpointer := commands.NewCheckpointer(commands.CheckpointConfig{Rooms: n.rooms, Backlog: snapshots{n.tables}, Logger: n.logger, Metrics: n.reg})
+	n.onClose("checkpoints", func(context.Context) error { checkpointer.Close(); return nil })
+	writer := commands.NewSnapshotWriter(commands.SnapshotConfig{Source: n.rooms, Objects: n.objects, Logger: n.logger, Metrics: n.reg})
+	n.onClose("snapshots", func(context.Context) error { writer.Close(); return nil })
+	rooms := []events.Kind{events.KindRoom}
+	handlers := []watermill.Handler{
+		{Name: "checkpoints", Kinds: rooms, Fn: checkpointer.Handle},
+		{Name: "snapshots", Kinds: rooms, Fn: writer.Handle},
+		{Name: "pictures", Kinds: rooms, Fn: commands.TakenOutPictures(n.assets)},
+		{Name: "room-list", Kinds: rooms, Fn: commands.RoomListUpkeep(roomList)},
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	first, err := n.runHandlers(ctx, handlers)
+	if err != nil && n.cfg.NATSURL == "" {
+		stop()
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- n.standBy(ctx, handlers, first, err) }()
+	n.onClose("handlers", func(closing context.Context) error {
+		stop()
+		select {
+		case err := <-ended:
+			return err
+		case <-closing.Done():
+			return closing.Err()
+		}
+	})
+	return nil
+}
+
+// runHandlers starts them once. Their metrics show only where they run.
+func (n *node) runHandlers(ctx context.Context, handlers []watermill.Handler) (*watermill.Runner, error) {
+	reg := prometheus.NewRegistry()
+	r, err := watermill.Run(ctx, n.log, handlers, watermill.Options{Logger: n.logger, Registerer: reg})
+	if err != nil {
+		return nil, err
+	}
+	return r, errors.Join(n.reg.Register(reg))
+}
+
+// standBy holds the handlers, trying to get them first where another node has them, until ctx ends.
+func (n *node) standBy(ctx context.Context, handlers []watermill.Handler, r *watermill.Runner, err error) error {
+	for said := false; r == nil; {
+		if !said {
+			n.logger.Info("handlers_stand_by", "error", err.Error())
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(standbyEvery):
+			r, err = n.runHandlers(ctx, handlers)
+		}
+	}
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return r.Close(stop)
+}
