@@ -35,6 +35,8 @@ type conn struct {
 	state    connState
 	deadline time.Time // for the writer once state is past open
 
+	mute bool // no error messages before the close frame: old clients know none. Set before the writer starts
+
 	wake    chan struct{} // capacity 1
 	closing chan struct{} // closed when state leaves open
 	written chan struct{} // closed when the writer has ended

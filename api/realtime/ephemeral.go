@@ -107,7 +107,7 @@ func (r *room) maybeTick(now time.Time) {
 		r.wantTick = len(r.lane.moving) > 0
 		r.lane.mu.Unlock()
 	}
-	if !r.wantTick || now.Sub(r.ticked) < r.hub.limits.PositionTick {
+	if !r.wantTick || now.Sub(r.ticked) < r.tickEvery {
 		return
 	}
 	r.wantTick = false

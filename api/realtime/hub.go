@@ -34,6 +34,11 @@ type Config struct {
 	Preparer      commands.Preparer
 	Authenticator Authenticator
 
+	// AssetURL is the absolute address under which old clients load an asset of a room: it holds a capability of the room.
+	AssetURL func(room, asset string) string
+	// PublicRooms fills the registry of old clients at the start; nil: it starts empty.
+	PublicRooms func(context.Context) ([]ListedRoom, error)
+
 	Origins     []string                   // allowed browser origins besides the server's own
 	AllowOrigin func(*http.Request) bool   // instead of Origins, where set: the rule of CORS
 	AllowCookie func(*http.Request) bool   // whether the session cookie may say who it is; default: an Origin of Origins
@@ -62,6 +67,10 @@ type Hub struct {
 	sockets map[*socket]struct{}
 
 	activity activities
+
+	held     heldStore // of old clients
+	began    int64     // Unix ms
+	registry *Registry
 }
 
 // New makes a hub. Drain ends it.
@@ -88,6 +97,10 @@ func New(cfg Config) *Hub {
 	h.gate = newGate(&h.limits)
 	h.encoder = wire.Encoder{Users: cfg.Users}
 	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.began = cfg.Clock()
+	h.registry = newRegistry(h)
+	h.work.Add(1)
+	go h.registry.run()
 	return h
 }
 

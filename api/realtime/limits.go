@@ -9,6 +9,7 @@ type Limits struct {
 	WriteTimeout time.Duration // of one write; the socket is cut after it
 	MaxSession   time.Duration // a socket has to authenticate anew after this long
 	RoomLinger   time.Duration // a room without sockets stays here this long, so that reconnects resume from memory
+	Coalesce     time.Duration // window in which edits of old clients are one commit
 	FlushTick    time.Duration // least time between two writes to the sockets of a crowded room
 	PositionTick time.Duration // least time between two position frames of a room
 
@@ -24,7 +25,8 @@ type Limits struct {
 
 	CommandRate  float64 // durable commands a second and socket
 	CommandBurst int
-	FrameRate    int // frames a second and socket; more for FrameSeconds in a row closes it
+	UpdateRate   float64 // edits of an old client a second that are shown at once; what is over is merged
+	FrameRate    int     // frames a second and socket; more for FrameSeconds in a row closes it
 	FrameSeconds int
 	BadFrames    int  // bad frames in a row; one more closes the socket
 	RatesOff     bool // turns off CommandRate and FrameRate, nothing else
@@ -39,10 +41,10 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		HelloTimeout: 5 * time.Second, CloseLinger: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxSession: 12 * time.Hour,
-		RoomLinger: 30 * time.Second, FlushTick: 10 * time.Millisecond, PositionTick: 33 * time.Millisecond,
+		RoomLinger: 30 * time.Second, Coalesce: 50 * time.Millisecond, FlushTick: 10 * time.Millisecond, PositionTick: 33 * time.Millisecond,
 		HandshakeBytes: 64 << 10, EditorFrame: 12 << 20, OtherFrame: 64 << 10, FrameMessages: 2_000,
 		QueueBytes: 256 << 10, RingBytes: 1 << 20, Mailbox: 16_384, InFlight: 256, InFlightBytes: 4 << 20,
-		CommandRate: 200, CommandBurst: 2_000, FrameRate: 5_000, FrameSeconds: 5, BadFrames: 100,
+		CommandRate: 200, CommandBurst: 2_000, UpdateRate: 240, FrameRate: 5_000, FrameSeconds: 5, BadFrames: 100,
 		MaxSockets: 20_000, PerAddress: 2_000, PerUser: 100, Crowd: 16,
 	}
 }
@@ -55,6 +57,7 @@ func (l Limits) filled() Limits {
 	or(&l.WriteTimeout, d.WriteTimeout)
 	or(&l.MaxSession, d.MaxSession)
 	or(&l.RoomLinger, d.RoomLinger)
+	or(&l.Coalesce, d.Coalesce)
 	or(&l.FlushTick, d.FlushTick)
 	or(&l.PositionTick, d.PositionTick)
 	or(&l.HandshakeBytes, d.HandshakeBytes)
@@ -68,6 +71,7 @@ func (l Limits) filled() Limits {
 	or(&l.InFlightBytes, d.InFlightBytes)
 	or(&l.CommandRate, d.CommandRate)
 	or(&l.CommandBurst, d.CommandBurst)
+	or(&l.UpdateRate, d.UpdateRate)
 	or(&l.FrameRate, d.FrameRate)
 	or(&l.FrameSeconds, d.FrameSeconds)
 	or(&l.BadFrames, d.BadFrames)

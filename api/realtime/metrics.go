@@ -16,6 +16,7 @@ type metrics struct {
 	writes    prometheus.Counter
 	dropped   prometheus.Counter
 	slow      prometheus.Counter
+	refusals  *prometheus.CounterVec // code; of frames of old clients
 	closes    *prometheus.CounterVec // code
 	refused   *prometheus.CounterVec // reason
 	replays   prometheus.Counter     // from the log
@@ -41,6 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		writes:    counter("writes_total", "Writes to sockets: less than frames where they were gathered."),
 		dropped:   counter("queue_drops_total", "Ephemeral frames dropped for want of room in a queue."),
 		slow:      counter("slow_closes_total", "Sockets closed because the client was too slow."),
+		refusals:  counters("parties_refused_total", "Frames of old clients that were not taken, by code.", "code"),
 		closes:    counters("closes_total", "Sockets closed by the server, by close code.", "code"),
 		refused:   counters("refused_total", "Sockets refused before the upgrade.", "reason"),
 		replays:   counter("log_replays_total", "Sockets that were caught up from the log."),
@@ -50,7 +52,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rooms: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "kanvas", Subsystem: "realtime", Name: "rooms", Help: "Rooms held for sockets."}),
 	}
 	if r != nil {
-		r.MustRegister(m.sockets, m.framesIn, m.bytesIn, m.framesOut, m.bytesOut, m.writes, m.dropped, m.slow, m.closes, m.refused, m.replays, m.snapshots, m.fanout, m.rooms)
+		r.MustRegister(m.sockets, m.framesIn, m.bytesIn, m.framesOut, m.bytesOut, m.writes, m.dropped, m.slow, m.closes, m.refusals, m.refused, m.replays, m.snapshots, m.fanout, m.rooms)
 	}
 	return m
 }

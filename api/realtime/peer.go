@@ -152,7 +152,7 @@ func (s *socket) join(ctx context.Context, roomID string, p *peer, makeHalf func
 	draining := s.draining
 	s.mu.Unlock()
 	if draining {
-		s.finish(byeGoingAway)
+		s.finish(s.goingAway())
 	}
 	r.watch.View(func(v *commands.View) { r.post(&joinMail{p: p, v: v, half: makeHalf}) })
 	select {

@@ -8,7 +8,15 @@ import (
 var errConnClosed = errors.New("realtime: socket is closed")
 
 // receipt tells what became of one ephemeral entry. It may be used again for the next one once it isn't waiting.
-type receipt struct{ state atomic.Uint32 }
+type receipt struct {
+	state atomic.Uint32
+	drops atomic.Uint32 // how often it was dropped, for receipts that are shared by many entries
+}
+
+func (r *receipt) dropped() {
+	r.state.Store(receiptDropped)
+	r.drops.Add(1)
+}
 
 const (
 	receiptNone    uint32 = iota // never sent
@@ -55,7 +63,7 @@ func (c *conn) sendEphemeral(data []byte, r *receipt) bool {
 		return false
 	}
 	if len(c.waiting) > 0 && c.bytes+len(data) > c.limits.QueueBytes {
-		r.state.Store(receiptDropped)
+		r.dropped()
 		c.met.dropped.Inc()
 		return true
 	}
@@ -112,7 +120,7 @@ func (c *conn) roomLocked(n int) bool {
 		return true
 	}
 	c.met.slow.Inc()
-	c.finishLocked(byeSlow.close, byeSlow.detail, true, errorFrame(byeSlow.code, byeSlow.detail))
+	c.finishLocked(byeSlow.close, byeSlow.detail, true, c.lastWords(byeSlow))
 	c.flush()
 	return false
 }
@@ -124,7 +132,7 @@ func (c *conn) dropEphemeralLocked() {
 			kept = append(kept, e)
 			continue
 		}
-		e.note.state.Store(receiptDropped)
+		e.note.dropped()
 		c.bytes -= len(e.data)
 		c.met.dropped.Inc()
 	}
@@ -136,7 +144,7 @@ func (c *conn) dropEphemeralLocked() {
 func (c *conn) dropLocked(err error) {
 	for _, e := range c.waiting {
 		if e.note != nil {
-			e.note.state.Store(receiptDropped)
+			e.note.dropped()
 		}
 		if e.stream != nil {
 			e.stream.ended(err)

@@ -66,6 +66,7 @@ type room struct {
 	wantFlush bool        // a half has gathered something for flushing
 	flushed   time.Time
 	ticked    time.Time
+	tickEvery time.Duration
 	tickNo    uint64
 	wantTick  bool
 	timers    []timer
@@ -84,7 +85,8 @@ type timer struct {
 func newRoom(h *Hub, id string) *room {
 	return &room{
 		hub: h, id: id, ready: make(chan struct{}), ended: make(chan struct{}), box: mailbox{wake: make(chan struct{}, 1)},
-		byClient: map[clientKey]*peer{}, people: map[string]int{}, halves: map[string]half{},
+		tickEvery: h.limits.PositionTick,
+		byClient:  map[clientKey]*peer{}, people: map[string]int{}, halves: map[string]half{},
 	}
 }
 
@@ -174,7 +176,7 @@ func (r *room) wait(now, idleSince time.Time) time.Duration {
 		sooner(r.flushed.Add(r.hub.limits.FlushTick))
 	}
 	if r.wantTick {
-		sooner(r.ticked.Add(r.hub.limits.PositionTick))
+		sooner(r.ticked.Add(r.tickEvery))
 	}
 	for _, t := range r.timers {
 		sooner(t.at)

@@ -141,7 +141,9 @@ func (s *socket) end() {
 	s.waitClose()
 	s.conn.cut()
 	_ = s.ws.CloseNow()
-	s.hub.met.closed(CloseCode(s.conn.code.Load()))
+	code := CloseCode(s.conn.code.Load())
+	s.hub.met.closed(code)
+	s.hub.log.Debug("socket_closed", "userId", s.user, "protocol", s.protocol, "code", int(code))
 	s.hub.met.sockets.WithLabelValues(s.protocol).Dec()
 	if s.user != "" {
 		s.hub.gate.leaveUser(s.user)
@@ -159,7 +161,7 @@ func (s *socket) drain() {
 	p := s.peer
 	s.mu.Unlock()
 	if p == nil {
-		s.finish(byeGoingAway)
+		s.finish(s.goingAway())
 		return
 	}
 	p.room.post(drainMail{p})
@@ -169,12 +171,22 @@ func (s *socket) drain() {
 func (s *socket) finish(c closing) { s.conn.bye(c, false) }
 
 // bye queues the last words. drop: without what waits.
-func (c *conn) bye(b closing, drop bool) {
-	var last []byte
-	if b.code != "" {
-		last = errorFrame(b.code, b.detail)
+func (c *conn) bye(b closing, drop bool) { c.finish(b.close, b.detail, drop, c.lastWords(b)) }
+
+// lastWords is the error message before a close frame, where there is one.
+func (c *conn) lastWords(b closing) []byte {
+	if b.code == "" || c.mute {
+		return nil
 	}
-	c.finish(b.close, b.detail, drop, last)
+	return errorFrame(b.code, b.detail)
+}
+
+// goingAway is how a socket outside of rooms is told that the server stops.
+func (s *socket) goingAway() closing {
+	if s.protocol == protocolV1 {
+		return byeGoingAway
+	}
+	return byeRestart
 }
 
 var (

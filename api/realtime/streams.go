@@ -93,6 +93,20 @@ func (s *logStream) next(ctx context.Context) ([][]byte, error) {
 
 func (s *logStream) ended(err error) { s.h.streamEnded(s.p, s.after, err) }
 
+// listStream writes one frame.
+type listStream struct{ frame []byte }
+
+func (s *listStream) next(context.Context) ([][]byte, error) {
+	if s.frame == nil {
+		return nil, nil
+	}
+	part := [][]byte{s.frame}
+	s.frame = nil
+	return part, nil
+}
+
+func (s *listStream) ended(error) {}
+
 // streamEnded goes on in the room's goroutine. Any goroutine.
 func (h *v1Half) streamEnded(p *peer, revision uint64, err error) {
 	if err != nil {

@@ -108,6 +108,27 @@ func TestResumeFromTheLog(t *testing.T) {
 	a.until(b.revision)
 }
 
+// A client that saw a part of a commit, as HTTP readers may, gets the rest of it.
+func TestResumeInTheMiddleOfACommit(t *testing.T) {
+	for name, ring := range map[string]int{"memory": 1 << 20, "log": 1} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, limits(func(l *Limits) { l.RingBytes = ring }))
+			room := w.room(domain.Public)
+			b := w.enter(room, "bob", "b")
+			b.add("first")
+			res := w.do(room, "owner", domain.AddElement{Element: element(t, "x")}, domain.AddElement{Element: element(t, "y")}, domain.AddElement{Element: element(t, "z")})
+			c := w.dial(room, nil)
+			c.revision = res.First
+			c.hello("bob", "c", res.First)
+			go c.read()
+			m := c.waitType("commit")
+			if m.num("first") != res.First+1 || m.num("last") != res.Last {
+				t.Fatalf("%v", m)
+			}
+		})
+	}
+}
+
 func TestResumeAtTheHeadIsAnEmptyReplay(t *testing.T) {
 	w := newWorld(t)
 	room := w.room(domain.Public)

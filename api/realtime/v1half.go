@@ -15,6 +15,13 @@ import (
 // lookupTimeout bounds finding the names and texts of a commit, where they aren't cached.
 const lookupTimeout = 2 * time.Second
 
+// A tick that writes more than heavyTick bytes to all sockets together is followed by a pause of heavyTickEvery: no position gets older than
+// the 100 ms that are promised.
+const (
+	heavyTick      = 4 << 20
+	heavyTickEvery = 90 * time.Millisecond
+)
+
 // v1Half is the v1 protocol's part of a room: see half.
 type v1Half struct {
 	room       *room
@@ -141,7 +148,10 @@ func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
 	x.sent = max(x.sent, h.room.head)
 	if !x.announced {
 		x.announced = true
-		p.send(onlineFrame(h.room.peers))
+		if h.online == nil {
+			h.online = onlineFrame(h.room.peers)
+		}
+		h.stream(p, &listStream{h.online})     // large in a crowd: not to be counted against what waits
 		x.position.state.Store(receiptDropped) // where everybody is comes with the next tick
 		h.room.wantTick = true
 	}
@@ -203,7 +213,10 @@ func (h *v1Half) encode(c *events.Commit, after uint64) []byte {
 	return finishFrame(h.room.hub.encoder.AppendCommit(ctx, b, c, after))
 }
 
-func (h *v1Half) roleChanged(p *peer) { p.sendOwn(roleFrame(p.Role())) }
+func (h *v1Half) roleChanged(p *peer) {
+	h.online = nil
+	p.sendOwn(roleFrame(p.Role()))
+}
 
 func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 	x := v1Of(p)
@@ -226,10 +239,12 @@ func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 
 func (h *v1Half) present(p *peer) {
 	h.came = append(h.came, p)
+	h.online = nil
 	h.room.wantFlush = true
 }
 
 func (h *v1Half) left(p *peer) {
+	h.online = nil
 	if x := v1Of(p); x != nil && h.peers > 0 {
 		h.peers--
 	}
@@ -281,7 +296,18 @@ func (h *v1Half) moved(t *tick) {
 			}
 		}
 	}
+	h.slowDown(t)
 	clear(h.frames)
+}
+
+// slowDown gives a room that is very large more time between position frames: bandwidth grows with the square of who moves.
+func (h *v1Half) slowDown(t *tick) {
+	h.room.tickEvery = h.room.hub.limits.PositionTick
+	for _, f := range h.frames {
+		if f.since == t.no-1 && len(f.frame)*h.peers > heavyTick {
+			h.room.tickEvery = max(h.room.tickEvery, heavyTickEvery)
+		}
+	}
 }
 
 func (h *v1Half) positionsSince(since uint64, t *tick) []byte {

@@ -67,7 +67,7 @@ func (c *conn) writeStream(ctx context.Context, s stream) error {
 		cancel()
 		if err != nil {
 			s.ended(err)
-			c.finish(byeReadOnly.close, byeReadOnly.detail, true, errorFrame(byeReadOnly.code, byeReadOnly.detail))
+			c.finish(byeReadOnly.close, byeReadOnly.detail, true, c.lastWords(byeReadOnly))
 			return nil
 		}
 		if len(part) == 0 {
