@@ -71,14 +71,6 @@ func (c *canvas) drop(gone []*Element) {
 	c.order = left
 }
 
-// front is the element painted last; nil on an empty canvas.
-func (c *canvas) front() *Element {
-	if len(c.order) == 0 {
-		return nil
-	}
-	return c.order[len(c.order)-1]
-}
-
 // Element returns the element with the id, nil where there is none.
 func (r *Room) Element(id string) *Element { return r.canvas.byID[id] }
 

@@ -34,10 +34,10 @@ func (c *chooser) actor() string {
 	return pick(c, "ann", "bob", "ann", "bob", "olga", "carl", "vic", "sam", "anon:1", "anon:2", SystemID, "")
 }
 
-func (c *chooser) id() string { return fmt.Sprint("e", c.n(6)) }
+func (c *chooser) id() string { return fmt.Sprint("e", pick(c, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, c.n(14))) }
 
 func (c *chooser) idList() []string {
-	list := make([]string, 1+c.n(4))
+	list := make([]string, pick(c, 1, 2, 3, 16))
 	for i := range list {
 		list[i] = c.id()
 	}
@@ -176,7 +176,7 @@ func (w *world) rolledBack(actor string, cs []Command) {
 }
 
 func TestRandomRequests(t *testing.T) {
-	seeds := 150
+	seeds := 80
 	if testing.Short() {
 		seeds = 20
 	}

@@ -117,9 +117,28 @@ func (w *world) commit(evs []events.Event, done events.Done) {
 	}
 	read.Seq = w.seq
 	w.room.Seal(read)
-	if err := w.replay.Apply(read); err != nil {
+	if w.seq%5 == 0 && len(w.small()) > 0 {
+		w.applyInParts(read)
+	} else if err := w.replay.Apply(read); err != nil {
 		w.t.Fatalf("apply: %v", err)
 	}
+}
+
+// applyInParts goes through a snapshot after every event: changes of several commits may be cut there.
+func (w *world) applyInParts(c *events.Commit) {
+	w.t.Helper()
+	for i := range c.Events {
+		if err := w.replay.Evolve(&c.Events[i], c.First+uint64(i), c.At); err != nil {
+			w.t.Fatalf("replay: %v", err)
+		}
+		read, err := DecodeSnapshot(w.replay.EncodeSnapshot())
+		if err != nil {
+			w.t.Fatalf("snapshot within a commit: %v", err)
+		}
+		w.replay = read
+	}
+	w.replay.Remember(c.Done[0], c.At)
+	w.replay.Seal(c)
 }
 
 // check compares the room with its replay and its snapshot, and looks at its books.

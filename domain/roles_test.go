@@ -1,0 +1,197 @@
+package domain
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/infinite-kanvas/kanvas/events"
+)
+
+// What each command comes to for each role, on a room with one element, comment and step of everybody's. ok commands are decided;
+// the others are forbidden.
+func TestCommandsByRole(t *testing.T) {
+	owner, editor, commenter, viewer := "olga", "ann", "carl", "vic"
+	all := []string{owner, editor, commenter, viewer, "sam", "anon:1"} // sam and anon:1 have the default role, viewer
+	for _, c := range []struct {
+		command Command
+		ok      []string
+	}{
+		{UpdateRoom{Name: ptr("N")}, []string{owner}},
+		{DeleteRoom{}, []string{owner}},
+		{Join{}, all},
+		{Checkpoint{}, nil},
+		{SetRole{"vic", RoleEditor}, []string{owner}},
+		{RemoveParticipant{"zoe"}, []string{owner}},
+		{shape(t, "n"), []string{owner, editor}},
+		{set("e", "x", "9"), []string{owner, editor}},
+		{RemoveElements{IDs: []string{"e"}}, []string{owner, editor}},
+		{ReorderElements{IDs: []string{"e"}, To: "back"}, []string{owner, editor}},
+		{PostChat{Sealed: "s"}, []string{owner, editor, commenter}},
+		{AddComment{ID: "n", Sealed: "s"}, []string{owner, editor, commenter}},
+		{ResolveComment{ID: "c"}, []string{owner, editor, commenter}},
+		{Undo{}, []string{owner, editor}},
+		{Redo{}, []string{owner, editor}},
+		{Restore{}, []string{owner, editor}},
+	} {
+		for _, actor := range all {
+			w := studio(t)
+			w.must("olga", SetRole{"zoe", RoleViewer}, shape(t, "e"), shape(t, "f"), AddComment{ID: "c", Sealed: "s"}, UpdateRoom{DefaultRole: ptr(RoleViewer)})
+			for _, who := range []string{owner, editor} { // something to undo and to redo
+				w.must(who, set("e", who, "1"))
+				w.must(who, set("e", who, "2"))
+				w.must(who, Undo{})
+			}
+			name := c.command.CommandName()
+			_, err := Decide(w.room, Actor{actor}, c.command, w.now)
+			want := slices.Contains(c.ok, actor)
+			if want && err != nil || !want && codeOf(err) != CodeForbidden {
+				t.Errorf("%s by %s: %v", name, actor, err)
+			}
+			if role, _ := w.room.RoleOf(actor); Allowed(role, name) != want {
+				t.Errorf("Allowed(%s, %s) is %t", role, name, !want)
+			}
+		}
+	}
+	if Allowed("", "element.add") || Allowed(RoleOwner, "element.polish") {
+		t.Error("no role or no command is allowed")
+	}
+}
+
+func TestEveryCommandHasItsRoles(t *testing.T) {
+	for _, c := range []Command{CreateRoom{}, UpdateRoom{}, DeleteRoom{}, Join{}, Checkpoint{}, SetRole{}, RemoveParticipant{}, AddElement{}, PatchElement{},
+		RemoveElements{}, ReorderElements{}, PostChat{}, AddComment{}, ResolveComment{}, Undo{}, Redo{}, Restore{}} {
+		if !slices.Contains(CommandNames(), c.CommandName()) {
+			t.Errorf("%s is not in commandRoles", c.CommandName())
+		}
+	}
+	for name := range parsers {
+		if !slices.Contains(CommandNames(), name) {
+			t.Errorf("%s is parsed, but not in commandRoles", name)
+		}
+	}
+	if !slices.IsSorted(CommandNames()) || len(CommandNames()) != 17 {
+		t.Errorf("command names: %q", CommandNames())
+	}
+}
+
+func TestWhoMayEnter(t *testing.T) {
+	for _, v := range []Visibility{Public, Unlisted, Private} {
+		w := studio(t)
+		w.must("olga", UpdateRoom{Visibility: ptr(v), DefaultRole: ptr(RoleCommenter)})
+		w.must("olga", RemoveParticipant{"vic"})
+		for _, c := range []struct {
+			user string
+			role Role
+			code Code
+		}{{"olga", RoleOwner, ""}, {"ann", RoleEditor, ""}, {"vic", "", CodeForbidden}, {"sam", RoleCommenter, ""}, {"anon:7", RoleCommenter, ""}} {
+			if v == Private && c.role == RoleCommenter {
+				c.role, c.code = "", CodeNotFound
+			}
+			role, err := w.room.RoleOf(c.user)
+			if role != c.role || codeOf(err) != c.code {
+				t.Errorf("%s in a %s room: %q, %v", c.user, v, role, err)
+			}
+			if _, err := w.do(c.user, Join{}); codeOf(err) != c.code {
+				t.Errorf("%s joins a %s room: %v", c.user, v, err)
+			}
+		}
+		if _, is := w.room.people["sam"]; is != (v != Private) || w.room.people["anon:7"] != nil {
+			t.Errorf("participants of a %s room: %v", v, w.room.Participants())
+		}
+		w.refused(CodeForbidden, "vic", PostChat{Sealed: "s"})
+		w.must("olga", SetRole{"vic", RoleEditor})
+		w.must("vic", shape(t, "e"))
+		w.check()
+	}
+}
+
+func TestParticipants(t *testing.T) {
+	w := studio(t)
+	if out := w.must("sam", Join{}); len(out.events) != 1 || *out.events[0].Payload.(*events.ParticipantJoinedData) != (events.ParticipantJoinedData{User: "sam", Role: "editor"}) {
+		t.Fatalf("joined: %+v", out.events)
+	}
+	for _, none := range []outcome{w.must("sam", Join{}), w.must("anon:1", Join{}), w.must("olga", SetRole{"ann", RoleEditor})} {
+		if len(none.events) != 0 {
+			t.Errorf("changes nothing, but %+v", none.events)
+		}
+	}
+	w.refused(CodeConflict, "olga", RemoveParticipant{"olga"})
+	w.refused(CodeConflict, "olga", SetRole{"olga", RoleEditor})
+	w.refused(CodeNotFound, "olga", RemoveParticipant{"nobody"})
+	w.refused(CodeForbidden, "ann", RemoveParticipant{"bob"})
+	for _, bad := range []SetRole{{"anon:1", RoleEditor}, {SystemID, RoleEditor}, {"a b", RoleEditor}, {"", RoleEditor}, {"ann", ""}, {"ann", "king"}} {
+		w.refused(CodeInvalidCommand, "olga", bad)
+	}
+	w.must("olga", SetRole{"ann", RoleOwner})
+	w.must("olga", RemoveParticipant{"olga"}) // leaves: ann is owner
+	if len(w.must("ann", RemoveParticipant{"olga"}).events) != 0 {
+		t.Error("removed twice")
+	}
+	w.refused(CodeForbidden, "olga", Join{})
+	w.must("carl", RemoveParticipant{"carl"})
+	var got []string
+	for _, p := range w.room.Participants() {
+		got = append(got, p.User+" "+string(p.Role))
+	}
+	if want := []string{"ann owner", "bob editor", "vic viewer", "sam editor"}; !slices.Equal(got, want) {
+		t.Errorf("participants %q, want %q", got, want)
+	}
+	w.check()
+}
+
+func TestRoomsLife(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []Command{Join{}, shape(t, "e"), UpdateRoom{}, Undo{}, Checkpoint{}, DeleteRoom{}} {
+		w.refused(CodeNotFound, "olga", c)
+	}
+	w.refused(CodeNotFound, SystemID, Checkpoint{})
+	w.refused(CodeUnauthenticated, "", CreateRoom{})
+	w.refused(CodeForbidden, SystemID, CreateRoom{})
+	w.refused(CodeInvalidCommand, "anon:1", CreateRoom{Visibility: Private})
+	w.refused(CodeInvalidCommand, "olga", CreateRoom{Visibility: "secret"})
+	w.refused(CodeInvalidCommand, "olga", CreateRoom{DefaultRole: RoleOwner})
+	w.refused(CodeInvalidCommand, "a b", CreateRoom{})
+	out := w.must("olga", CreateRoom{Name: "A", Description: "two\nlines", Visibility: Private})
+	if len(out.events) != 2 || !out.events[1].Cont || w.room.OwnerID() != "olga" || w.room.DefaultRole() != RoleEditor {
+		t.Fatalf("created: %+v", out.events)
+	}
+	if len(w.must("olga", CreateRoom{Name: "B"}).events) != 0 {
+		t.Error("created twice")
+	}
+	w.refused(CodeConflict, "ann", CreateRoom{Name: "A"})
+	w.refused(CodeConflict, "anon:1", CreateRoom{Name: "A"})
+	if len(w.must("olga", UpdateRoom{Name: ptr("A"), Visibility: ptr(Private)}).events) != 0 {
+		t.Error("an update to what it is")
+	}
+	w.must("olga", UpdateRoom{Name: ptr("B"), Description: ptr("")})
+	if w.room.Name() != "B" || w.room.Description() != "" || w.room.Visibility() != Private || w.room.UpdatedAt() != w.now || w.room.CreatedAt() >= w.now {
+		t.Error("not updated")
+	}
+	updated := w.now
+	w.must(SystemID, Checkpoint{})
+	if len(w.must(SystemID, Checkpoint{}).events) != 0 || w.room.UpdatedAt() != updated {
+		t.Error("a checkpoint of a checkpoint, or it counts as an update")
+	}
+	w.refused(CodeForbidden, SystemID, shape(t, "e"))
+	w.check()
+	w.must("olga", DeleteRoom{})
+	w.refused(CodeNotFound, "olga", Join{})
+	w.refused(CodeNotFound, SystemID, Checkpoint{})
+	w.refused(CodeConflict, "olga", CreateRoom{})
+	w.check()
+}
+
+func TestRoomsWithoutOwner(t *testing.T) {
+	w := newWorld(t)
+	w.must("anon:1", CreateRoom{}, shape(t, "e"))
+	if len(w.must("anon:2", CreateRoom{}, set("e", "x", "1")).events) != 1 || w.room.OwnerID() != "" || w.room.Visibility() != Unlisted {
+		t.Error("an anonymous connection to a room born by another")
+	}
+	w.refused(CodeConflict, "ann", CreateRoom{})
+	w.must("ann", Join{})
+	for _, who := range []string{"ann", "anon:1"} {
+		w.refused(CodeForbidden, who, UpdateRoom{Name: ptr("mine")})
+		w.refused(CodeForbidden, who, SetRole{who, RoleOwner})
+	}
+	w.check()
+}
