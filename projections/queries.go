@@ -13,6 +13,8 @@ type Queries interface {
 	RoomByID(ctx context.Context, room string) (RoomRow, error)
 	// Participants returns who takes part in a room, in the order of joining.
 	Participants(ctx context.Context, room string) ([]ParticipantRow, error)
+	// CountParticipants is the number of those.
+	CountParticipants(ctx context.Context, room string) (int, error)
 	// AssetByID returns an asset, ErrNotFound where there is none.
 	AssetByID(ctx context.Context, asset string) (AssetRow, error)
 	// AssetRooms returns the rooms that show or showed an asset, the one it was uploaded to among them, sorted.

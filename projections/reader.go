@@ -19,6 +19,9 @@ type chunk struct {
 	changes []*change
 	more    bool // the log had more than what was asked for: no use in waiting
 	size    int
+	// taken, where not nil, is closed once the chunk is applied; the reader waits for it, so that at the end of the log it reads once for
+	// each batch and not once for each commit.
+	taken chan struct{}
 }
 
 // reader reads one partition from after on, up to and with sequence until (0: for ever).
@@ -28,6 +31,7 @@ type reader struct {
 	source       Source
 	prep         *preparer
 	tries        int
+	follow       bool // at the end of the log, wait for each batch
 	failed       func(ctx context.Context, try int, err error)
 	out          chan<- chunk
 }
@@ -80,8 +84,19 @@ func (r *reader) send(ctx context.Context, c chunk) error {
 	if len(c.changes) == 0 {
 		return nil
 	}
+	if r.follow && !c.more {
+		c.taken = make(chan struct{})
+	}
 	select {
 	case r.out <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if c.taken == nil {
+		return nil
+	}
+	select {
+	case <-c.taken:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -115,7 +115,7 @@ func (r *Runner) follow(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	chunks := make(chan chunk)
 	for p := range r.cfg.Source.Partitions() {
-		rd := &reader{partition: p, after: e.positions[p].Seq, source: r.cfg.Source, prep: r.prep, failed: r.readFailed, out: chunks}
+		rd := &reader{partition: p, after: e.positions[p].Seq, source: r.cfg.Source, prep: r.prep, follow: true, failed: r.readFailed, out: chunks}
 		g.Go(func() error { return rd.run(gctx) })
 	}
 	g.Go(func() error { return r.applyAll(gctx, e, chunks) })
@@ -154,12 +154,15 @@ func (r *Runner) readFailed(ctx context.Context, try int, err error) {
 // applyAll gathers chunks into batches and applies them.
 func (r *Runner) applyAll(ctx context.Context, e *engine, chunks <-chan chunk) error {
 	for {
-		batch, err := r.gather(ctx, chunks)
+		batch, taken, err := r.gather(ctx, chunks)
 		if err != nil {
 			return err
 		}
 		if err := r.applyBatch(ctx, e, batch); err != nil {
 			return err
+		}
+		for _, c := range taken {
+			close(c)
 		}
 	}
 }
@@ -174,19 +177,21 @@ func (r *Runner) applyBatch(ctx context.Context, e *engine, batch []*change) err
 }
 
 // gather waits for a first chunk, and for more until Linger is over, the batch is full, or somebody waits for it.
-func (r *Runner) gather(ctx context.Context, chunks <-chan chunk) ([]*change, error) {
-	var batch []*change
+func (r *Runner) gather(ctx context.Context, chunks <-chan chunk) (batch []*change, taken []chan struct{}, err error) {
 	size := 0
 	var timer <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case c := <-chunks:
 			batch = append(batch, c.changes...)
 			size += c.size
+			if c.taken != nil {
+				taken = append(taken, c.taken)
+			}
 			if c.more || len(batch) >= r.cfg.Batch || size >= 2*chunkBytes || r.cfg.Linger < 0 || r.wait.any() {
-				return batch, nil
+				return batch, taken, nil
 			}
 			if timer == nil {
 				t := time.NewTimer(r.cfg.Linger)
@@ -194,10 +199,10 @@ func (r *Runner) gather(ctx context.Context, chunks <-chan chunk) ([]*change, er
 				timer = t.C
 			}
 		case <-timer:
-			return batch, nil
+			return batch, taken, nil
 		case <-r.wait.kick:
 			if len(batch) > 0 {
-				return batch, nil
+				return batch, taken, nil
 			}
 		}
 	}

@@ -118,6 +118,16 @@ func (s *Store) Participants(ctx context.Context, room string) ([]projections.Pa
 	return all, rows.Err()
 }
 
+// CountParticipants implements projections.Queries.
+func (s *Store) CountParticipants(ctx context.Context, room string) (int, error) {
+	defer s.observe("count_participants", time.Now())
+	var n int
+	if err := s.reads.QueryRowContext(ctx, "SELECT count(*) FROM room_participants WHERE room_id = ? AND removed_at IS NULL", room).Scan(&n); err != nil {
+		return 0, fmt.Errorf("sqlite: count participants: %w", err)
+	}
+	return n, nil
+}
+
 // AssetByID implements projections.Queries.
 func (s *Store) AssetByID(ctx context.Context, asset string) (projections.AssetRow, error) {
 	defer s.observe("asset", time.Now())
