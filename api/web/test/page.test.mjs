@@ -331,7 +331,7 @@ describe('rights', () => {
     assert.equal(await grace.page.getByTestId('tool-rect').isVisible(), false);
     const before = (await elements(grace.page)).length;
     await grace.page.keyboard.press('r');
-    await dragMouse(grace.page, { x: 200, y: 200 }, { x: 300, y: 300 });
+    await dragMouse(grace.page, { x: 300, y: 200 }, { x: 400, y: 300 });
     assert.equal((await elements(grace.page)).length, before);
     await setRole('editor');
     await grace.page.getByTestId('tool-rect').waitFor({ state: 'visible' });
@@ -342,7 +342,7 @@ describe('rights', () => {
     await fact(grace.page, 'offline', () => window.__kanvas.status.kind === 'offline');
     const [fresh] = await added(grace.page, 1, async () => {
       await grace.page.keyboard.press('o');
-      await dragMouse(grace.page, { x: 200, y: 200 }, { x: 300, y: 300 });
+      await dragMouse(grace.page, { x: 300, y: 200 }, { x: 400, y: 300 });
     });
     await setRole('viewer');
     await cut.on();
@@ -390,7 +390,7 @@ describe('what waits', () => {
     await fact(page, 'offline', () => window.__kanvas.status.kind === 'offline');
     const client = await page.evaluate(() => window.__kanvas.client);
     const ids = [];
-    for (const x of [150, 260]) {
+    for (const x of [320, 430]) {
       await page.keyboard.press('r');
       ids.push(...(await added(page, 1, () => dragMouse(page, { x, y: 120 }, { x: x + 80, y: 180 }))));
     }
@@ -422,7 +422,7 @@ describe('what waits', () => {
     await Promise.all(sockets.map((s) => s.close({ code: 1001 })));
     await fact(third, 'offline', () => window.__kanvas.status.kind === 'offline');
     await third.keyboard.press('o');
-    const [id] = await added(third, 1, () => dragMouse(third, { x: 400, y: 120 }, { x: 480, y: 180 }));
+    const [id] = await added(third, 1, () => dragMouse(third, { x: 540, y: 120 }, { x: 600, y: 180 }));
     await third.close();
     const fourth = await grace.context.newPage();
     await fourth.goto(`${server.url}/r/${room}`);

@@ -41,8 +41,20 @@ export function measureText(text: string, fontSize: number): { width: number; he
   return { width: Math.ceil(width), height: Math.ceil(lines.length * fontSize * LINE_HEIGHT) };
 }
 
+// Elements are never changed, only replaced, so what is computed from one stays true as long as it lives.
+const localBoxes = new WeakMap<Element, Box>();
+const outerBoxes = new WeakMap<Element, Box>();
+
+function remembered(memory: WeakMap<Element, Box>, e: Element, compute: (e: Element) => Box): Box {
+  let box = memory.get(e);
+  if (!box) memory.set(e, (box = compute(e)));
+  return box;
+}
+
 /** The element's box in its own coordinates: before rotation, relative to (x, y). */
-export function localBox(e: Element): Box {
+export const localBox = (e: Element): Box => remembered(localBoxes, e, computeLocalBox);
+
+function computeLocalBox(e: Element): Box {
   if (isLinear(e)) return boxOfPoints(pointsOf(e));
   if (e.type === 'text') return { x: 0, y: 0, ...measureText(e.text ?? '', fontSizeOf(e)) };
   return { x: 0, y: 0, width: Math.max(1, num(e.width, DEFAULT_SIZE)), height: Math.max(1, num(e.height, DEFAULT_SIZE)) };
@@ -88,9 +100,7 @@ export function corners(e: Element): Point[] {
 }
 
 /** The upright box around the element, in canvas coordinates. */
-export function bounds(e: Element): Box {
-  return boxOfPoints(corners(e).map((p) => [p.x, p.y] as const));
-}
+export const bounds = (e: Element): Box => remembered(outerBoxes, e, (e) => boxOfPoints(corners(e).map((p) => [p.x, p.y] as const)));
 
 export function union(boxes: Iterable<Box>): Box | undefined {
   const points: [number, number][] = [];
@@ -110,9 +120,11 @@ function distanceToSegment(p: Point, a: readonly [number, number], b: readonly [
 
 /** True where a click at p (canvas coordinates) means the element. `slack` in canvas units makes thin things easier to hit. */
 export function hits(e: Element, p: Point, slack: number): boolean {
+  const reach = slack + num(e.strokeWidth, 2) / 2;
+  const outer = bounds(e);
+  if (p.x < outer.x - reach || p.y < outer.y - reach || p.x > outer.x + outer.width + reach || p.y > outer.y + outer.height + reach) return false;
   const local = toLocal(e, p);
   if (isLinear(e)) {
-    const reach = slack + num(e.strokeWidth, 2) / 2;
     const points = pointsOf(e);
     return points.some((b, i) => i > 0 && distanceToSegment(local, points[i - 1]!, b) <= reach);
   }

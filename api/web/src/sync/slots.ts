@@ -46,16 +46,18 @@ async function open(user: string, room: string, client: string, wait = 0): Promi
   if (!release) return undefined;
   const key = seqPrefix(user, room) + client;
   const waiting = await loadEntries(room, client);
-  const last = Math.max(Number(localStorage.getItem(key) ?? 0) || 0, ...waiting.map((e) => e.seq));
+  const stored = () => Number(localStorage.getItem(key)) || 0;
+  // Kept here too: a storage that is emptied meanwhile must not make numbers start again.
+  let last = Math.max(stored(), ...waiting.map((e) => e.seq));
   localStorage.setItem(key, String(last));
   return {
     client,
     waiting,
     release,
     nextSeq() {
-      const next = (Number(localStorage.getItem(key)) || last) + 1;
-      localStorage.setItem(key, String(next));
-      return next;
+      last = Math.max(last, stored()) + 1;
+      localStorage.setItem(key, String(last));
+      return last;
     },
     save: (entry: { seq: number; commands: Command[]; hints: Record<string, string>; bytes: number }) =>
       void putEntry({ room, client, ...entry }),

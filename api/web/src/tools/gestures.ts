@@ -7,6 +7,8 @@ import type { Pointer, Tool } from './tool';
 /** Milliseconds and pixels within which two clicks are a double click. */
 const DOUBLE_TIME = 400;
 const DOUBLE_DISTANCE = 6;
+/** Milliseconds after a small wheel step in which large ones are still the trackpad's. */
+const TRACKPAD_MEMORY = 500;
 /** Part of a wheel step that becomes zoom; pinches of a trackpad come in smaller steps. */
 const WHEEL = 0.0015;
 const PINCH = 0.01;
@@ -21,6 +23,7 @@ export class Gestures {
   private pinch: { distance: number; center: Point } | undefined;
   private lastClick = { time: 0, at: { x: 0, y: 0 } };
   private space = false;
+  private trackpadAt = -Infinity;
   private readonly hand: HandTool;
   private readonly stop = new AbortController();
 
@@ -128,9 +131,17 @@ export class Gestures {
     if (event.ctrlKey || event.metaKey) {
       const speed = Math.abs(event.deltaY) < 50 ? PINCH : WHEEL;
       viewport.zoomAt(Math.exp(-event.deltaY * lines * speed), this.read(event).screen);
-    } else if (isMouseWheel(event)) viewport.zoomAt(Math.exp(-event.deltaY * lines * WHEEL), this.read(event).screen);
+    } else if (this.isMouseWheel(event)) viewport.zoomAt(Math.exp(-event.deltaY * lines * WHEEL), this.read(event).screen);
     else if (event.shiftKey && event.deltaX === 0) viewport.panBy(-event.deltaY * lines, 0);
     else viewport.panBy(-event.deltaX * lines, -event.deltaY * lines);
+  }
+
+  /** A notch of a mouse wheel zooms; a trackpad, whose steps are small or go sideways, pans. */
+  private isMouseWheel(event: WheelEvent): boolean {
+    if (event.shiftKey) return false;
+    const notch = event.deltaX === 0 && (event.deltaMode !== WheelEvent.DOM_DELTA_PIXEL || (Number.isInteger(event.deltaY) && Math.abs(event.deltaY) >= 100));
+    if (!notch) this.trackpadAt = event.timeStamp;
+    return notch && event.timeStamp - this.trackpadAt > TRACKPAD_MEMORY;
   }
 
   private startPinch(): void {
@@ -170,7 +181,3 @@ export class Gestures {
     return { screen, canvas: this.editor.viewport.toCanvas(screen), shift: event.shiftKey, alt: event.altKey, mod: event.ctrlKey || event.metaKey, touch };
   }
 }
-
-/** A notch of a mouse wheel zooms; a trackpad, whose steps are small or go sideways, pans. */
-const isMouseWheel = (event: WheelEvent): boolean =>
-  event.deltaX === 0 && !event.shiftKey && (event.deltaMode !== WheelEvent.DOM_DELTA_PIXEL || (Number.isInteger(event.deltaY) && Math.abs(event.deltaY) >= 100));
