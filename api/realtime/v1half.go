@@ -29,6 +29,7 @@ type v1Half struct {
 	peers      int     // of v1
 	came, gone []*peer // since the last presence frame
 	frames     []positions
+	online     []byte // the list of who is here, for newcomers; nil: it has changed
 }
 
 // positions is a shared frame with everything that changed after a tick.
