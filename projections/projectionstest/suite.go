@@ -193,8 +193,14 @@ func testWaitFor(t *testing.T, store projections.Store) {
 	if err := r.WaitFor(ctx, s, head); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	for n := range uint64(3) {
 		h.Log.Append(s, h.tick(), "user-1", &events.ElementAddedData{Element: []byte(`{"id":"w"}`)})
+		if err := r.WaitFor(ctx, s, head+n+1); err != nil {
+			t.Fatal(err)
+		}
+		if n < 2 && len(reached) > 0 {
+			t.Errorf("woken at revision %d, not %d", head+n+1, head+3)
+		}
 	}
 	if err := <-reached; err != nil {
 		t.Error(err)
