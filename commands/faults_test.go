@@ -28,6 +28,24 @@ func nodeWithFault(t *testing.T, fault func(real commands.Log, ctx context.Conte
 	return d, real, func() { armed.Store(true) }
 }
 
+// say has no seq and no key: were it decided again, it would be there twice.
+func say() commands.Request { return by(owner, domain.PostChat{Text: "x", Sealed: "k1.x"}) }
+
+// Something on the way sends the append twice, and the answer that arrives is that of the second one.
+func TestRepeatedAppend(t *testing.T) {
+	d, log, arm := nodeWithFault(t, func(real commands.Log, ctx context.Context, s events.Stream, after uint64, payload []byte) (uint64, error) {
+		if _, err := real.Append(ctx, s, after, payload); err != nil {
+			t.Error(err)
+		}
+		return real.Append(ctx, s, after, payload)
+	})
+	arm()
+	res := mustDo(t, d, "r", say())
+	if cs := readRoom(t, log, "r"); cs[len(cs)-1].Last() != born+1 || res.Last != born+1 || res.Commit == nil {
+		t.Fatalf("answered %+v, the log ends at %d", res, cs[len(cs)-1].Last())
+	}
+}
+
 func TestUnknownOutcomeThatWasStored(t *testing.T) {
 	d, log, arm := nodeWithFault(t, func(real commands.Log, ctx context.Context, s events.Stream, after uint64, payload []byte) (uint64, error) {
 		if _, err := real.Append(ctx, s, after, payload); err != nil {
@@ -36,9 +54,9 @@ func TestUnknownOutcomeThatWasStored(t *testing.T) {
 		return 0, commands.ErrUnknownOutcome // the ack was lost
 	})
 	arm()
-	res := mustDo(t, d, "r", bySeq(owner, "c", 1, add(t, "e")))
-	next := mustDo(t, d, "r", bySeq(owner, "c", 2, add(t, "f")))
-	if next.First != res.Last+1 {
+	res := mustDo(t, d, "r", say())
+	next := mustDo(t, d, "r", say())
+	if res.First != born+1 || res.Last != born+1 || res.Commit == nil || next.First != res.Last+1 {
 		t.Fatalf("%+v, then %+v", res, next)
 	}
 	readRoom(t, log, "r")
@@ -49,7 +67,7 @@ func TestUnknownOutcomeThatWasNotStored(t *testing.T) {
 		return 0, commands.ErrUnknownOutcome
 	})
 	arm()
-	mustDo(t, d, "r", bySeq(owner, "c", 1, add(t, "e")))
+	mustDo(t, d, "r", say())
 	if n := len(readRoom(t, log, "r")); n != 2 {
 		t.Fatalf("%d commits", n)
 	}
@@ -77,8 +95,8 @@ func TestUnknownOutcomeThatIsStoredLate(t *testing.T) {
 	}}
 	d := newNode(t, log)
 	createRoom(t, d, "r")
-	res := mustDo(t, d, "r", bySeq(owner, "c", 1, add(t, "e")))
-	if res.First != res.Last {
+	res := mustDo(t, d, "r", say())
+	if res.First != res.Last || res.Commit == nil {
 		t.Fatalf("%+v", res)
 	}
 	if cs := readRoom(t, real, "r"); len(cs) != 2 {
@@ -197,6 +215,7 @@ func TestReadOnlyAndRecovery(t *testing.T) {
 	if res.First != first.Last+1 {
 		t.Fatalf("%+v", res)
 	}
+	again(t, newNode(t, real), noop, nothing) // the answer went with that commit
 	readRoom(t, real, "r")
 }
 
@@ -225,6 +244,13 @@ func TestRollbackForgetsTheBatch(t *testing.T) {
 	reply := func(_ commands.Result, err error) { errs <- err }
 	w.Submit(by(owner, add(t, "first")), reply)
 	<-in
+	noop, nothing := bySeq(owner, "other", 1, patch("gone", "x", "1")), make(chan commands.Result, 1)
+	w.Submit(noop, func(res commands.Result, err error) { // decided on durable state: it stands
+		if err != nil {
+			t.Error(err)
+		}
+		nothing <- res
+	})
 	w.Submit(bySeq(owner, "c", 1, add(t, "e", `"x":1`)), reply)
 	w.Submit(bySeq(owner, "c", 2, add(t, "e", `"x":2`)), reply) // a conflict with what will never be stored
 	w.Submit(bySeq(owner, "c", 1, add(t, "e", `"x":1`)), reply) // known in the batch alone
@@ -238,5 +264,8 @@ func TestRollbackForgetsTheBatch(t *testing.T) {
 	if res := mustDo(t, d, "r", bySeq(owner, "c", 2, add(t, "e", `"x":2`))); res.Remembered || res.First != born+1 {
 		t.Fatalf("%+v", res)
 	}
+	first := <-nothing
+	again(t, d, noop, first)
+	again(t, newNode(t, real), noop, first) // the answer went with the next commit
 	readRoom(t, real, "r")
 }

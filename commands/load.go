@@ -27,7 +27,7 @@ func (d *Dispatcher) load(s *slot) {
 	if err != nil {
 		s.err = d.loadError(s.room, err)
 	} else {
-		s.a, s.stop = a, stop
+		s.a = a
 		if d.closed {
 			a.box.close(errShutdown)
 		}

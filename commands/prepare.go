@@ -8,7 +8,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// Prepare is what a Preparer needs.
+// PrepareConfig is what a Preparation needs.
 type PrepareConfig struct {
 	Rooms  Rooms // for canvas.restore
 	Sealer *Sealer

@@ -34,7 +34,6 @@ type slot struct {
 	room  string
 	ready chan struct{}
 	a     *actor
-	stop  func() // of the log's watch
 	err   error
 	until time.Time // a failed slot refuses until then
 
