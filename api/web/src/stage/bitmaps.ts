@@ -76,7 +76,7 @@ export class Bitmaps {
     delete slot.retry;
     try {
       let url = src;
-      if (!src.startsWith('data:') && !src.startsWith('blob:')) {
+      if (isOurs(src)) {
         slot.blobUrl ??= URL.createObjectURL(await fetchBytes(assetPath(src), this.token()));
         url = slot.blobUrl;
       }
@@ -108,6 +108,17 @@ export class Bitmaps {
 
 /** Where the bytes of a src of ours are. */
 export const assetPath = (src: string): string => (src.startsWith('asset:') ? `/v1/assets/${encodeURIComponent(src.slice(6))}` : src);
+
+/** Fetched with the token: anything of this server. Pictures elsewhere, and those that are their own URL, are loaded as they are. */
+export function isOurs(src: string): boolean {
+  if (isAsset(src)) return true;
+  try {
+    const url = new URL(src, location.href);
+    return url.origin === location.origin && url.protocol.startsWith('http');
+  } catch {
+    return false;
+  }
+}
 
 export const isAsset = (src: string): boolean => src.startsWith('asset:') || src.startsWith('/v1/assets/');
 

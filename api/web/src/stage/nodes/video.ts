@@ -1,7 +1,7 @@
 import Konva from 'konva';
 import type { Element } from '../../protocol';
 import { fetchBytes } from '../../http';
-import { assetPath } from '../bitmaps';
+import { assetPath, isOurs } from '../bitmaps';
 import { localBox } from '../geometry';
 import { ElementNode, type NodeContext } from './node';
 
@@ -60,7 +60,7 @@ export class VideoNode extends ElementNode {
   private async load(src: string | undefined): Promise<void> {
     this.src = src;
     if (src === undefined) return;
-    if (src.startsWith('data:')) {
+    if (!isOurs(src)) {
       this.video.src = src;
       return;
     }
