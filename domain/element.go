@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"math"
 	"slices"
-
-	"github.com/infinite-kanvas/kanvas/events"
+	"strconv"
 )
 
 // Element is one thing on the canvas: a JSON object. It is immutable and safe to share.
@@ -137,28 +135,17 @@ func sortedParts(e *Element) []part {
 	for i, m := range e.members {
 		ps[i] = part{m.key, e.json[m.start:m.end], m.by}
 	}
-	slices.SortFunc(ps, func(a, b part) int { return compareKeys(a.key, b.key) })
+	sortParts(ps)
 	return ps
 }
 
 // build makes e's JSON of sorted parts.
 func (e *Element) build(ps []part) {
-	n := 2 + len(ps)
+	c := Element{json: append(make([]byte, 0, len(e.json)), '{'), members: make([]member, 0, len(ps))}
 	for i := range ps {
-		n += len(ps[i].key) + 3 + len(ps[i].value)
+		c.appendPart(&ps[i])
 	}
-	b := append(make([]byte, 0, n), '{')
-	ms := make([]member, len(ps))
-	for i := range ps {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(events.AppendString(b, ps[i].key), ':')
-		start := uint32(len(b))
-		b = append(b, ps[i].value...)
-		ms[i] = member{ps[i].key, start, uint32(len(b)), ps[i].by}
-	}
-	e.json, e.members = append(b, '}'), ms
+	e.json, e.members = append(c.json, '}'), c.members
 }
 
 // check reads id, type and z, and looks at the members that everybody must be able to rely on.
@@ -301,6 +288,16 @@ func sameValue(a, b []byte) bool {
 	if len(a) == 0 || len(b) == 0 || kindOf(a[0]) != kindOf(b[0]) || kindOf(a[0]) == 'w' {
 		return false
 	}
+	switch kindOf(a[0]) {
+	case '0':
+		x, _ := strconv.ParseFloat(string(a), 64)
+		y, _ := strconv.ParseFloat(string(b), 64)
+		return x == y
+	case '"':
+		if bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0 {
+			return false
+		}
+	}
 	var x, y any
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 		return false
@@ -338,7 +335,7 @@ func sameDecoded(x, y any) bool {
 		return ok && slices.EqualFunc(x, y, sameDecoded)
 	case float64:
 		y, ok := y.(float64)
-		return ok && (x == y || math.IsNaN(x) && math.IsNaN(y))
+		return ok && x == y
 	}
 	return x == y
 }

@@ -26,41 +26,70 @@ func (e *Element) with(set events.Members, unset []string, by provenance) *Eleme
 }
 
 // apply returns a copy with the changes made; a part without value unsets. It sorts changes in place; no key may be there twice.
+// Members that stay are copied in runs.
 func (e *Element) apply(changes []part) *Element {
 	sortParts(changes)
-	var buf [24]part
-	ps, j := buf[:0], 0
-	for i := range e.members {
-		m := &e.members[i]
-		order := 1
-		for j < len(changes) {
-			if order = compareKeys(changes[j].key, m.key); order > 0 {
-				break
-			}
-			if changes[j].value != nil {
-				ps = append(ps, changes[j])
-			}
-			if j++; order == 0 {
-				break
-			}
-		}
-		if order != 0 {
-			ps = append(ps, part{m.key, e.json[m.start:m.end], m.by})
-		}
-	}
-	for ; j < len(changes); j++ {
-		if changes[j].value != nil {
-			ps = append(ps, changes[j])
-		}
+	n := len(e.json)
+	for i := range changes {
+		n += len(changes[i].key) + len(changes[i].value) + len(`"":,`)
 	}
 	c := &Element{id: e.id, typ: e.typ, z: e.z, gone: e.goneAfter(changes)}
-	c.build(ps)
-	for i := range changes {
-		if changes[i].key == "z" {
-			c.z, _ = c.text("z")
+	c.json = append(make([]byte, 0, n), '{')
+	c.members = make([]member, 0, len(e.members)+len(changes))
+	run, i := 0, 0 // e.members[run:i] stay and are not copied yet
+	for j := range changes {
+		order := 1
+		for ; i < len(e.members); i++ {
+			if order = compareKeys(e.members[i].key, changes[j].key); order >= 0 {
+				break
+			}
 		}
+		c.appendRun(e, run, i)
+		if i < len(e.members) && order == 0 {
+			i++
+		}
+		run = i
+		c.appendPart(&changes[j])
 	}
+	c.appendRun(e, run, len(e.members))
+	c.json = append(c.json, '}')
 	return c
+}
+
+// appendRun copies e.members[from:to] to the end of an element in the making.
+func (c *Element) appendRun(e *Element, from, to int) {
+	if from >= to {
+		return
+	}
+	start := uint32(1)
+	if from > 0 {
+		start = e.members[from-1].end + 1
+	}
+	if len(c.json) > 1 {
+		c.json = append(c.json, ',')
+	}
+	shift := uint32(len(c.json)) - start // wraps around where it is less than 0
+	c.json = append(c.json, e.json[start:e.members[to-1].end]...)
+	for _, m := range e.members[from:to] {
+		c.members = append(c.members, member{m.key, m.start + shift, m.end + shift, m.by})
+	}
+}
+
+// appendPart sets a member at the end of an element in the making; a part without value does nothing.
+func (c *Element) appendPart(p *part) {
+	if p.value == nil {
+		return
+	}
+	if len(c.json) > 1 {
+		c.json = append(c.json, ',')
+	}
+	c.json = append(events.AppendString(c.json, p.key), ':')
+	start := uint32(len(c.json))
+	c.json = append(c.json, p.value...)
+	c.members = append(c.members, member{p.key, start, uint32(len(c.json)), p.by})
+	if p.key == "z" {
+		c.z = unquote(p.value)
+	}
 }
 
 func sortParts(ps []part) {

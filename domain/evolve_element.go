@@ -59,7 +59,7 @@ func (r *Room) foldPatched(e *events.Event, d *events.ElementPatchedData, rev ui
 	is := was.apply(parts)
 	r.putElement(was, is)
 	if me != 0 && len(parts) > 0 {
-		r.record(entry{id: was.id, members: reverts(was, is, parts)}, rev)
+		r.record(entry{id: was.id, members: reverts(was, parts)}, rev)
 	}
 	return nil
 }
@@ -91,24 +91,27 @@ func partsOf(parts []part, d *events.ElementPatchedData) ([]part, error) {
 }
 
 // reverts says how to take a patch back. Old values are copied: they must not keep whole old elements in memory.
-func reverts(was, is *Element, parts []part) []revert {
-	list := make([]revert, 0, len(parts))
-	var held []byte
+func reverts(was *Element, parts []part) []revert {
+	list := make([]revert, len(parts))
 	n := 0
 	for i := range parts {
-		if v, ok := was.Get(parts[i].key); ok {
-			n += len(v)
+		rv := &list[i]
+		rv.key, rv.after = parts[i].key, parts[i].by
+		if at, ok := was.find(rv.key); ok {
+			m := &was.members[at]
+			rv.old, rv.before = was.json[m.start:m.end], m.by
+			n += len(rv.old)
+		} else {
+			rv.before = was.provenanceOf(rv.key)
 		}
 	}
-	held = make([]byte, 0, n)
-	for i := range parts {
-		rv := revert{key: parts[i].key, before: was.provenanceOf(parts[i].key), after: is.provenanceOf(parts[i].key)}
-		if v, ok := was.Get(parts[i].key); ok {
+	held := make([]byte, 0, n)
+	for i := range list {
+		if rv := &list[i]; rv.old != nil {
 			from := len(held)
-			held = append(held, v...)
+			held = append(held, rv.old...)
 			rv.old = held[from:len(held):len(held)]
 		}
-		list = append(list, rv)
 	}
 	return list
 }

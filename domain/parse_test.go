@@ -295,7 +295,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	})
 }
 
-func BenchmarkParsePatch(b *testing.B) {
+func BenchmarkParseOfPatch(b *testing.B) {
 	data := json.RawMessage(`{"id":"element-00007","set":{"x":123.5,"y":77.25}}`)
 	b.ReportAllocs()
 	for b.Loop() {
