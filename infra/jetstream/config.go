@@ -22,6 +22,7 @@ const (
 	maxPartitions   = 64
 	syncInterval    = 2 * time.Second  // with DurabilityInterval
 	callTimeout     = 10 * time.Second // of a call whose context has no deadline
+	infoTimeout     = 2 * time.Second  // of one question to a server that may have no leader yet
 	connectTimeout  = 5 * time.Second
 	minAPILevel     = 1         // nats-server 2.11: batched direct get, message TTL
 	defaultMinFree  = 64 << 20  // bytes

@@ -23,7 +23,7 @@ func play(role string) int {
 	var err error
 	switch role {
 	case "nats":
-		err = playNATS(os.Getenv("KANVAS_TEST_DIR"), os.Getenv("KANVAS_TEST_PORT"), os.Getenv("KANVAS_TEST_MAX_PAYLOAD"))
+		err = playNATS(os.Getenv("KANVAS_TEST_DIR"), os.Getenv("KANVAS_TEST_PORT"), os.Getenv("KANVAS_TEST_MAX_PAYLOAD"), os.Getenv("KANVAS_TEST_ROUTES"))
 	case "append":
 		err = playAppend(os.Getenv("KANVAS_TEST_DIR"))
 	default:
@@ -36,8 +36,8 @@ func play(role string) int {
 	return 0
 }
 
-// playNATS is a real NATS server on a loopback port, until it is killed.
-func playNATS(dir, port, payload string) error {
+// playNATS is a real NATS server on a loopback port, until it is killed. routes are the ports of a cluster, its own first.
+func playNATS(dir, port, payload, routes string) error {
 	p, err := strconv.Atoi(port)
 	if err != nil {
 		return err
@@ -46,8 +46,17 @@ func playNATS(dir, port, payload string) error {
 	if err != nil {
 		return err
 	}
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: p, JetStream: true, StoreDir: dir,
-		SyncAlways: true, MaxPayload: int32(max), NoSigs: true})
+	opts := &server.Options{ServerName: "n" + port, Host: "127.0.0.1", Port: p, JetStream: true, StoreDir: dir,
+		SyncAlways: true, MaxPayload: int32(max), NoSigs: true}
+	if routes != "" {
+		opts.Cluster = server.ClusterOpts{Name: "kanvas-test", Host: "127.0.0.1"}
+		all := strings.Split(routes, ",")
+		if opts.Cluster.Port, err = strconv.Atoi(all[0]); err != nil {
+			return err
+		}
+		opts.Routes = server.RoutesFromStr("nats://127.0.0.1:" + strings.Join(all[1:], ",nats://127.0.0.1:"))
+	}
+	ns, err := server.NewServer(opts)
 	if err != nil {
 		return err
 	}
@@ -160,9 +169,9 @@ func freePort(t *testing.T) string {
 }
 
 // startNATS runs a server in a process of its own and returns once it takes connections.
-func startNATS(t *testing.T, dir, port string, maxPayload int) *process {
+func startNATS(t *testing.T, dir, port string, maxPayload int, env ...string) *process {
 	t.Helper()
-	p := startProcess(t, "nats", "KANVAS_TEST_DIR="+dir, "KANVAS_TEST_PORT="+port, "KANVAS_TEST_MAX_PAYLOAD="+strconv.Itoa(maxPayload))
+	p := startProcess(t, "nats", append(env, "KANVAS_TEST_DIR="+dir, "KANVAS_TEST_PORT="+port, "KANVAS_TEST_MAX_PAYLOAD="+strconv.Itoa(maxPayload))...)
 	if !p.out.Scan() || p.out.Text() != "ready" {
 		t.Fatalf("the NATS process says %q", p.out.Text())
 	}

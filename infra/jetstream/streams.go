@@ -23,7 +23,7 @@ func (s *Store) checkServer(ctx context.Context) error {
 	}
 	s.payload = maxPayload - headerRoom
 	s.clustered = s.write.ConnectedClusterName() != ""
-	info, err := s.js.AccountInfo(ctx)
+	info, err := s.accountInfo(ctx)
 	if err != nil {
 		return fmt.Errorf("jetstream: is JetStream on for this account? %w", err)
 	}
@@ -32,6 +32,18 @@ func (s *Store) checkServer(ctx context.Context) error {
 			info.API.Level, minAPILevel, s.write.ConnectedServerVersion())
 	}
 	return nil
+}
+
+// accountInfo asks again where nobody answers: a cluster that is starting has no leader at first, and drops the question.
+func (s *Store) accountInfo(ctx context.Context) (*jetstream.AccountInfo, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, infoTimeout)
+		info, err := s.js.AccountInfo(try)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return info, err
+		}
+	}
 }
 
 func (s *Store) streamConfig(p int) jetstream.StreamConfig {
