@@ -152,7 +152,7 @@ func TestDrain(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- d.Close(testContext(t)) }()
 	eventually(t, "refusals", func() bool {
-		_, err := d.Do(testContext(t), "other", by(owner, domain.CreateRoom{Name: "x", Visibility: domain.Public}))
+		_, err := d.View(testContext(t), "other")
 		return hasCode(err, domain.CodeReadOnly)
 	})
 	late := make(chan error, 1)
