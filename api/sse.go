@@ -150,6 +150,9 @@ func (s *sseStream) run(ctx context.Context) error {
 	h.Set("X-Accel-Buffering", "no")
 	s.c.Response().WriteHeader(http.StatusOK)
 	s.buf = append(strconv.AppendInt([]byte("retry: "), sseRetry.Milliseconds(), 10), "\n\n"...)
+	if err := s.flush(ctx); err != nil { // at once: the client knows that it is connected, however long the replay takes
+		return err
+	}
 	if err := s.replay(ctx); err != nil {
 		return err
 	}
