@@ -264,6 +264,33 @@ describe('two people in a room', () => {
   });
 });
 
+describe('on a touch screen', () => {
+  it('two fingers zoom and move the view and draw nothing', async () => {
+    const tess = await person(browser, 'Tess', { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+    await visit(tess, server, `/r/${room}`);
+    await live(tess.page);
+    await tess.page.getByTestId('tool-rect').tap();
+    const before = await tess.page.evaluate(() => ({ count: window.__kanvas.elements().length, ...window.__kanvas.viewport }));
+    const touch = await tess.context.newCDPSession(tess.page);
+    const fingers = (type, ...xs) => touch.send('Input.dispatchTouchEvent', { type, touchPoints: xs.map((x, id) => ({ x, y: 400, id })) });
+    await fingers('touchStart', 150);
+    await fingers('touchStart', 150, 250);
+    await fingers('touchMove', 120, 280);
+    await fingers('touchMove', 100, 300);
+    await fingers('touchEnd');
+    const after = await fact(tess.page, 'it zoomed', (s) => window.__kanvas.viewport.scale > s * 1.5 && { count: window.__kanvas.elements().length, ...window.__kanvas.viewport }, before.scale);
+    assert.ok(Math.abs(after.scale / before.scale - 2) < 0.05, `twice as far apart is twice as large, not ${after.scale / before.scale}`);
+    const middleOf = (v) => [(200 - v.x) / v.scale, (400 - v.y) / v.scale];
+    const [x0, y0] = middleOf(before);
+    const [x1, y1] = middleOf(after);
+    assert.ok(Math.hypot(x1 - x0, y1 - y0) < 1, 'what was between the fingers stayed there');
+    assert.equal(after.count, before.count);
+    assert.deepEqual(tess.problems, []);
+    await shot(tess.page, '6-phone');
+    await tess.context.close();
+  });
+});
+
 describe('when the server is killed', () => {
   it('edits wait, nothing acknowledged is lost, and both pages resume by themselves', async () => {
     await ada.page.getByTestId('chat-toggle').click();

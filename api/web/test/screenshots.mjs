@@ -19,6 +19,12 @@ try {
   const ada = await person(browser, 'Ada Lovelace', options);
   const grace = await person(browser, 'Grace Hopper', options);
   await visit(ada, server, '/');
+  // People get one of a few colours by chance; two alike would not look like two people.
+  do {
+    await grace.page.goto(server.url);
+    await grace.page.evaluate(() => localStorage.clear());
+    await visit(grace, server, '/');
+  } while ((await colour(grace)) === (await colour(ada)));
   const token = await ada.page.evaluate(() => JSON.parse(localStorage.getItem('kanvas.identity')).token);
   for (const name of ROOMS) await api(server, token, 'POST', '/v1/rooms', { name, visibility: 'public' });
   const room = await api(server, token, 'POST', '/v1/rooms', { name: 'Launch plan', description: 'What we ship in spring, and who draws it', visibility: 'public' });
@@ -45,6 +51,10 @@ try {
   await browser.close();
   await server.kill('SIGTERM');
   rmSync(data, { recursive: true, force: true });
+}
+
+function colour({ page }) {
+  return page.evaluate(() => JSON.parse(localStorage.getItem('kanvas.identity')).user.color);
 }
 
 async function write(page, at, text, size) {
