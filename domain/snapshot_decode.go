@@ -15,11 +15,14 @@ type snapshotForm struct {
 	People   []personForm  `json:"people"`
 	Chat     []chatForm    `json:"chat"`
 	Comments []commentForm `json:"comments"`
-	Elements []elementForm `json:"elements"`
+	Elements []elementForm `json:"-"` // see readForms: they are nearly all of a snapshot
 	Stacks   []stacksForm  `json:"stacks"`
 	Change   *changeForm   `json:"change"`
 	Once     onceForm      `json:"once"`
 }
+
+// maxSnapshotDepth is that of an element in a step in a stack.
+const maxSnapshotDepth = MaxJSONDepth + 16
 
 type (
 	elementForm struct {
@@ -66,8 +69,12 @@ type (
 // DecodeSnapshot reads what EncodeSnapshot wrote. b is not kept. It refuses, and never panics on, anything that no room can be:
 // the room then has to come from the log.
 func DecodeSnapshot(b []byte) (*Room, error) {
+	if err := events.CheckJSON(b, maxSnapshotDepth); err != nil {
+		return nil, fmt.Errorf("domain: snapshot: %w", err)
+	}
+	b = events.Compact(make([]byte, 0, len(b)), b) // what follows relies on it
 	var f snapshotForm
-	if err := json.Unmarshal(b, &f); err != nil {
+	if err := f.read(b); err != nil {
 		return nil, fmt.Errorf("domain: snapshot: %w", err)
 	}
 	if f.V != snapshotVersion {
