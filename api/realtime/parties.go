@@ -198,7 +198,6 @@ func (c *partiesConn) serve() {
 		c.readAll()
 		expire.Stop()
 	}
-	c.waitClose()
 }
 
 func (c *partiesConn) enter() bool {

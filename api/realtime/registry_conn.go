@@ -76,7 +76,6 @@ func (c *registryConn) serve() {
 			break
 		}
 	}
-	c.waitClose()
 }
 
 // enter sends the list and has the socket told of everything after it.
