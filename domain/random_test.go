@@ -176,7 +176,7 @@ func (w *world) rolledBack(actor string, cs []Command) {
 }
 
 func TestRandomRequests(t *testing.T) {
-	seeds := 80
+	seeds := 40
 	if testing.Short() {
 		seeds = 20
 	}
@@ -190,7 +190,7 @@ func TestRandomRequests(t *testing.T) {
 }
 
 func TestTheSameRequestsGiveTheSameRoom(t *testing.T) {
-	data := make([]byte, 20_000)
+	data := make([]byte, 6_000)
 	rand.New(rand.NewSource(7)).Read(data)
 	var first string
 	for range 3 {
@@ -214,7 +214,9 @@ func FuzzDecide(f *testing.F) {
 		if len(data) > 4_000 {
 			t.Skip()
 		}
-		studio(t).play(&chooser{data: data})
+		w := studio(t)
+		w.every = 10
+		w.play(&chooser{data: data})
 	})
 }
 

@@ -22,10 +22,11 @@ type world struct {
 	now    int64
 	ids    int
 	seq    uint64
+	every  uint64 // small looks at every one of that many requests
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{t: t, room: NewRoom("r1"), replay: NewRoom("r1"), now: 1_700_000_000_000}
+	return &world{t: t, room: NewRoom("r1"), replay: NewRoom("r1"), now: 1_700_000_000_000, every: 1}
 }
 
 // outcome is the answer to a request.
@@ -54,7 +55,7 @@ func (w *world) do(actor string, cs ...Command) (outcome, error) {
 
 // small is the room's snapshot, if that is small enough to be made at each step.
 func (w *world) small() []byte {
-	if w.room.ElementBytes()+w.room.undoBytes > 32<<10 {
+	if w.room.ElementBytes()+w.room.undoBytes > 32<<10 || w.seq%w.every != 0 {
 		return nil
 	}
 	return w.room.EncodeSnapshot()
