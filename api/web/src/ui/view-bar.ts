@@ -8,13 +8,14 @@ export function viewBar(editor: Editor): HTMLElement {
   const { viewport, session } = editor;
   const undo = iconButton({ icon: 'undo', label: 'Undo', keys: 'Ctrl+Z', testid: 'undo', onClick: () => session.step('undo') });
   const redo = iconButton({ icon: 'redo', label: 'Redo', keys: 'Ctrl+Shift+Z', testid: 'redo', onClick: () => session.step('redo') });
+  const rule = h('span', { class: 'rule' });
   const percent = h('button', { class: 'percent', type: 'button', title: 'Zoom to 100 %  (Shift+0)', 'aria-label': 'Zoom to 100 %', testid: 'zoom', on: { click: () => viewport.zoomTo(1) } });
   const bar = h(
     'div',
     { class: 'view-bar panel', role: 'toolbar', 'aria-label': 'History and zoom' },
     undo,
     redo,
-    h('span', { class: 'rule' }),
+    rule,
     iconButton({ icon: 'minus', label: 'Zoom out', keys: '−', onClick: () => viewport.zoomTo(viewport.scale / 1.25) }),
     percent,
     iconButton({ icon: 'plus', label: 'Zoom in', keys: '+', onClick: () => viewport.zoomTo(viewport.scale * 1.25) }),
@@ -23,7 +24,7 @@ export function viewBar(editor: Editor): HTMLElement {
   );
   const show = () => {
     percent.textContent = `${Math.round(viewport.scale * 100)} %`;
-    undo.hidden = redo.hidden = !editor.canEdit;
+    undo.hidden = redo.hidden = rule.hidden = !editor.canEdit;
   };
   viewport.changed.on(show);
   session.roleChanged.on(show);

@@ -1,9 +1,11 @@
 // A headless Chromium and what tests do with the page in it.
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { api } from './server.mjs';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
@@ -105,4 +107,40 @@ export async function added(page, count, action) {
     const fresh = window.__kanvas.elements().map((e) => e.id).filter((id) => !before.includes(id));
     return fresh.length === count && fresh;
   }, { before, count });
+}
+
+export const token = ({ page }) => page.evaluate(() => JSON.parse(localStorage.getItem('kanvas.identity')).token);
+
+/** Everything is saved, and every page shows exactly what the server has. */
+export async function sameAsServer(server, room, people) {
+  for (const { page } of people) await saved(page);
+  const truth = await api(server, await token(people[0]), 'GET', `/v1/rooms/${room}/canvas`);
+  for (const { page, name } of people) {
+    await fact(page, `${name} is at revision ${truth.revision}`, (r) => window.__kanvas.revision >= r, truth.revision);
+    assert.deepEqual(await elements(page), truth.elements, `${name} shows what the server has`);
+  }
+}
+
+/** Reloads the person's page with a socket that the test can cut and mend. */
+export async function cuttable({ page }) {
+  const open = new Set();
+  let blocked = false;
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    if (blocked) return void socket.close({ code: 1001 });
+    socket.connectToServer();
+    open.add(socket);
+  });
+  await page.reload();
+  await live(page);
+  return {
+    async off() {
+      blocked = true;
+      await Promise.all([...open].map((socket) => socket.close({ code: 1001 })));
+      open.clear();
+    },
+    async on() {
+      blocked = false;
+      await page.evaluate(() => window.dispatchEvent(new Event('online')));
+    },
+  };
 }

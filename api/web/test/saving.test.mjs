@@ -1,0 +1,174 @@
+// What the page does with edits that can not be saved yet, or never will, and with pictures: in a real browser against the real server.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { added, cuttable, dragMouse, element, elements, fact, has, launch, live, person, sameAsServer, saved, shot, status, token, visit } from './lib/browser.mjs';
+import { api, startServer } from './lib/server.mjs';
+
+const PICTURE = join(dirname(fileURLToPath(import.meta.url)), 'pictures', 'moochin-simple-characters.jpg');
+
+const data = mkdtempSync(join(tmpdir(), 'kanvas-saving-'));
+let server;
+let browser;
+let ada;
+let grace;
+let room;
+
+const converged = () => sameAsServer(server, room, [ada, grace]);
+
+before(async () => {
+  server = await startServer({ data });
+  browser = await launch();
+  ada = await person(browser, 'Ada Lovelace');
+  grace = await person(browser, 'Grace Hopper');
+  await visit(ada, server, '/');
+  room = (await api(server, await token(ada), 'POST', '/v1/rooms', { name: 'Workbench', visibility: 'public' })).id;
+  for (const who of [ada, grace]) {
+    await visit(who, server, `/r/${room}`);
+    await live(who.page);
+  }
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.kill('SIGTERM');
+  rmSync(data, { recursive: true, force: true });
+});
+
+describe('rights', () => {
+  it('a viewer sees a canvas that can not be changed, and a refused edit rolls back with its reason', async () => {
+    const user = await grace.page.evaluate(() => window.__kanvas.user);
+    const setRole = async (role) => api(server, await token(ada), 'PUT', `/v1/rooms/${room}/participants/${user}`, { role });
+    await setRole('viewer');
+    await grace.page.getByTestId('read-only').waitFor({ state: 'visible' });
+    assert.equal(await grace.page.getByTestId('tool-rect').isVisible(), false);
+    const before = (await elements(grace.page)).length;
+    await grace.page.keyboard.press('r');
+    await dragMouse(grace.page, { x: 300, y: 200 }, { x: 400, y: 300 });
+    assert.equal((await elements(grace.page)).length, before);
+    await setRole('editor');
+    await grace.page.getByTestId('tool-rect').waitFor({ state: 'visible' });
+
+    // Edited offline, and made a viewer meanwhile.
+    const cut = await cuttable(grace);
+    await cut.off();
+    await fact(grace.page, 'offline', () => window.__kanvas.status.kind === 'offline');
+    const [fresh] = await added(grace.page, 1, async () => {
+      await grace.page.keyboard.press('o');
+      await dragMouse(grace.page, { x: 300, y: 200 }, { x: 400, y: 300 });
+    });
+    await setRole('viewer');
+    await cut.on();
+    await fact(grace.page, 'refused, and it says why', () => window.__kanvas.status.kind === 'refused');
+    assert.match(await status(grace.page), /^refused: .+/);
+    assert.equal(await element(grace.page, fresh), undefined, 'rolled back');
+    await shot(grace.page, '5-refused');
+    await grace.page.getByTestId('dismiss').click();
+    await saved(grace.page);
+    await setRole('editor');
+    await grace.page.getByTestId('tool-rect').waitFor({ state: 'visible' });
+    await converged();
+  });
+});
+
+describe('what waits', () => {
+  it('survives a reload and goes out under the same numbers', async () => {
+    const { page } = grace;
+    const cut = await cuttable(grace);
+    await cut.off();
+    await fact(page, 'offline', () => window.__kanvas.status.kind === 'offline');
+    const client = await page.evaluate(() => window.__kanvas.client);
+    const ids = [];
+    for (const x of [320, 430]) {
+      await page.keyboard.press('r');
+      ids.push(...(await added(page, 1, () => dragMouse(page, { x, y: 120 }, { x: x + 80, y: 180 }))));
+    }
+    assert.match(await status(page), /^offline – 2 changes waiting$/);
+    await page.reload();
+    await fact(page, 'they wait again', () => window.__kanvas?.waiting === 2);
+    assert.equal(await page.evaluate(() => window.__kanvas.client), client);
+    for (const id of ids) assert.ok(await element(page, id), 'and are shown');
+    await cut.on();
+    await converged();
+    const stored = (await api(server, await token(ada), 'GET', `/v1/rooms/${room}/canvas`)).elements.map((e) => e.id);
+    for (const id of ids) assert.ok(stored.includes(id));
+  });
+
+  it('of a tab that was closed is sent by the next one, and two tabs are two clients', async () => {
+    const third = await grace.context.newPage();
+    let blocked = false;
+    const sockets = [];
+    await third.routeWebSocket(/\/ws$/, (socket) => {
+      if (blocked) return void socket.close({ code: 1001 });
+      socket.connectToServer();
+      sockets.push(socket);
+    });
+    await third.goto(`${server.url}/r/${room}`);
+    await live(third);
+    const clients = await Promise.all([third, grace.page].map((p) => p.evaluate(() => window.__kanvas.client)));
+    assert.notEqual(clients[0], clients[1]);
+    blocked = true;
+    await Promise.all(sockets.map((s) => s.close({ code: 1001 })));
+    await fact(third, 'offline', () => window.__kanvas.status.kind === 'offline');
+    await third.keyboard.press('o');
+    const [id] = await added(third, 1, () => dragMouse(third, { x: 540, y: 120 }, { x: 600, y: 180 }));
+    await third.close();
+    const fourth = await grace.context.newPage();
+    await fourth.goto(`${server.url}/r/${room}`);
+    await has(ada.page, id);
+    await saved(fourth);
+    await fourth.close();
+    await converged();
+  });
+});
+
+describe('pictures', () => {
+  it('of a private room are shown to who may see them', async () => {
+    const page = await ada.context.newPage();
+    await page.goto(server.url);
+    await page.getByTestId('new-room').click();
+    await page.getByTestId('visibility-private').check();
+    await page.getByTestId('create-room').click();
+    await live(page);
+    const [id] = await added(page, 1, () => page.getByTestId('file-input').setInputFiles(PICTURE));
+    await saved(page);
+    await page.reload();
+    await fact(page, 'drawn after a reload', (id) => {
+      const src = window.__kanvas?.elements().find((e) => e.id === id)?.src;
+      return src && window.__kanvas.pictureShown(src);
+    }, id);
+    await grace.page.goto(page.url());
+    await grace.page.getByTestId('room-problem').waitFor();
+    await page.close();
+  });
+
+  it('too large for a message are scaled down, and people are told', async () => {
+    const { page } = ada;
+    const [id] = await added(page, 1, () =>
+      page.evaluate(async () => {
+        // Noise does not compress.
+        const canvas = new OffscreenCanvas(2200, 1800);
+        const context = canvas.getContext('2d');
+        const noise = context.createImageData(2200, 1800);
+        const words = new Uint32Array(noise.data.buffer);
+        for (let i = 0, x = 1; i < words.length; i++) words[i] = (x = (Math.imul(x, 1664525) + 1013904223) >>> 0) | 0xff000000;
+        context.putImageData(noise, 0, 0);
+        const blob = await canvas.convertToBlob({ type: 'image/png' });
+        const data = new DataTransfer();
+        data.items.add(new File([blob], 'noise.png', { type: 'image/png' }));
+        document.querySelector('[data-testid=stage]').dispatchEvent(new DragEvent('drop', { dataTransfer: data, clientX: 500, clientY: 400, bubbles: true, cancelable: true }));
+      }),
+    );
+    await page.getByTestId('toasts').getByText(/noise\.png was scaled down to/).waitFor();
+    await fact(page, 'stored', (id) => window.__kanvas.elements().find((e) => e.id === id)?.src.startsWith('/v1/assets/'), id);
+    await page.keyboard.press('Delete');
+    await saved(page);
+  });
+});
+
+it('nothing went wrong unseen in any page', () => {
+  assert.deepEqual([...ada.problems, ...grace.problems], []);
+});
