@@ -95,7 +95,7 @@ func (a *API) answerError(err error, c echo.Context) {
 		return // the answer had begun: cutting it is all that is left, and the log has the reason
 	}
 	header := c.Response().Header()
-	for _, name := range []string{"Etag", "Location", "Last-Modified", "Content-Disposition", "Cross-Origin-Resource-Policy"} {
+	for _, name := range []string{"Content-Type", "Content-Length", "Etag", "Location", "Last-Modified", "Content-Disposition", "Cross-Origin-Resource-Policy"} {
 		header.Del(name)
 	}
 	header.Set("Cache-Control", "no-store")

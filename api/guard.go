@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,6 +27,9 @@ func (a *API) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		if !a.cfg.Sites.HostAllowed(r.Host) && !probes[c.Path()] {
 			return withStatus(http.StatusMisdirectedRequest, domain.CodeBadRequest, "this server does not go by the name in Host (KANVAS_HOSTS, KANVAS_PUBLIC_URL)")
+		}
+		if p := c.Path(); p != "" && strings.Count(p, "/") != strings.Count(r.URL.EscapedPath(), "/") {
+			return echo.ErrNotFound // the router lets a parameter at the end swallow further elements of the path
 		}
 		h.Add("Vary", "Origin")
 		if !a.cfg.Sites.OriginAllowed(r) {
