@@ -9,7 +9,7 @@ import (
 
 // Sizes of what is read at once. A chunk waits while the one before is applied, so each partition holds at most two.
 const (
-	readCommits = 2048
+	readCommits = 512
 	readBytes   = 4 << 20
 	chunkBytes  = 4 << 20 // of prepared changes, with their canvases
 )
@@ -17,7 +17,7 @@ const (
 // chunk is a run of changes of one partition.
 type chunk struct {
 	changes []*change
-	more    bool // the log had more than what was asked for: no use in waiting
+	more    bool // the reader goes on at once: there is more to read
 	size    int
 	// taken, where not nil, is closed once the chunk is applied; the reader waits for it, so that at the end of the log it reads once for
 	// each batch and not once for each commit.

@@ -190,7 +190,7 @@ func (r *Runner) gather(ctx context.Context, chunks <-chan chunk) (batch []*chan
 			if c.taken != nil {
 				taken = append(taken, c.taken)
 			}
-			if c.more || len(batch) >= r.cfg.Batch || size >= 2*chunkBytes || r.cfg.Linger < 0 || r.wait.any() {
+			if len(batch) >= r.cfg.Batch || size >= 2*chunkBytes || r.cfg.Linger < 0 || r.wait.any() {
 				return batch, taken, nil
 			}
 			if timer == nil {

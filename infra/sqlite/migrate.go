@@ -8,17 +8,36 @@ import (
 	"github.com/infinite-kanvas/kanvas/migrations"
 )
 
-// migrate runs the migrations that the file has not seen, each in a transaction with its note in wrangler's table, so that wrangler and
-// this program agree about what ran. A file that has seen migrations unknown here was made by a newer program and is refused.
-func migrate(ctx context.Context, db *sql.DB) error {
+// migrate runs the migrations that the file has not seen, all in one transaction with their notes in wrangler's table, so that wrangler and
+// this program agree about what ran, and of two processes that open a new file one waits for the other. A file that has seen migrations
+// unknown here was made by a newer program and is refused.
+func migrate(ctx context.Context, db *sql.DB) (err error) {
 	all, err := migrations.All()
 	if err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, migrations.CreateTable); err != nil {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin migrations: %w", err)
+	}
+	if err = migrateIn(ctx, conn, all); err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // the error at hand says more; the caller closes the file
+	}
+	return err
+}
+
+func migrateIn(ctx context.Context, conn *sql.Conn, all []migrations.Migration) error {
+	if _, err := conn.ExecContext(ctx, migrations.CreateTable); err != nil {
 		return fmt.Errorf("make table %s: %w", migrations.Table, err)
 	}
-	done, err := applied(ctx, db)
+	done, err := applied(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -27,8 +46,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			delete(done, m.Name)
 			continue
 		}
-		if err := run(ctx, db, m); err != nil {
+		if _, err := conn.ExecContext(ctx, m.SQL); err != nil {
 			return fmt.Errorf("migration %s: %w", m.Name, err)
+		}
+		// applied_at is a note for people, and no part of any digest.
+		if _, err := conn.ExecContext(ctx, "INSERT INTO "+migrations.Table+" (name) VALUES (?)", m.Name); err != nil {
+			return fmt.Errorf("note migration %s: %w", m.Name, err)
 		}
 	}
 	for name := range done {
@@ -37,8 +60,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func applied(ctx context.Context, db *sql.DB) (map[string]bool, error) {
-	rows, err := db.QueryContext(ctx, "SELECT name FROM "+migrations.Table)
+func applied(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
+	rows, err := conn.QueryContext(ctx, "SELECT name FROM "+migrations.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read table %s: %w", migrations.Table, err)
 	}
@@ -52,20 +75,4 @@ func applied(ctx context.Context, db *sql.DB) (map[string]bool, error) {
 		done[name] = true
 	}
 	return done, rows.Err()
-}
-
-func run(ctx context.Context, db *sql.DB, m migrations.Migration) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, before it the error at hand says more
-	if _, err := tx.ExecContext(ctx, m.SQL); err != nil {
-		return err
-	}
-	// applied_at is a note for people; it is no part of any digest. A second process that ran it meanwhile fails here, or at the SQL.
-	if _, err := tx.ExecContext(ctx, "INSERT INTO "+migrations.Table+" (name) VALUES (?)", m.Name); err != nil {
-		return err
-	}
-	return tx.Commit()
 }

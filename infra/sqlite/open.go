@@ -44,7 +44,10 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	path := filepath.Join(opts.Dir, FileName)
+	path, err := filepath.Abs(filepath.Join(opts.Dir, FileName))
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
 	if err := makeFile(path); err != nil {
 		return nil, err
 	}

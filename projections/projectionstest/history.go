@@ -23,7 +23,7 @@ type History struct {
 
 type room struct {
 	id                         string
-	elements, comments, assets int
+	elements, comments int
 	members                    []string
 	deleted                    bool
 }
