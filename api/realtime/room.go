@@ -286,6 +286,9 @@ func (m *joinMail) deliver(r *room) {
 	p, v := m.p, m.v
 	defer close(p.placed)
 	r.head = max(r.head, v.Revision)
+	if p.gone {
+		return
+	}
 	if r.done {
 		p.bye(byeReadOnly)
 		return
@@ -333,10 +336,13 @@ func (r *room) replace(p *peer) {
 
 // remove takes a peer out whose socket is gone.
 func (r *room) remove(p *peer) {
-	if p.gone || p.half == nil {
+	if p.gone {
 		return
 	}
 	p.gone = true
+	if p.half == nil { // its socket was gone before the room came to its join, or it was refused
+		return
+	}
 	last := len(r.peers) - 1
 	r.peers[p.index] = r.peers[last]
 	r.peers[p.index].index = p.index
