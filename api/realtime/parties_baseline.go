@@ -93,7 +93,7 @@ func (x *partiesPeer) mayHold(it *item, key string, value []byte) bool {
 			continue
 		}
 		if s.until <= floor {
-			return x.last.mayHold(it.id, key, value)
+			break
 		}
 		moved = moved || s.by == x.author
 		last := s.heard.to(x.author)

@@ -56,7 +56,7 @@ func shownID(p *peer) string {
 
 // prove sends a ping behind everything sent so far, at most one at a time. The room's goroutine.
 func (h *partiesHalf) prove(p *peer, x *partiesPeer) {
-	if x.ping.Load() != 0 || h.lost(p, x) {
+	if x.ping.Load() != 0 && time.Since(x.asked) < pingAgain || h.lost(p, x) {
 		return
 	}
 	x.pingNo++
@@ -135,6 +135,9 @@ func (h *partiesHalf) mend(p *peer, x *partiesPeer) {
 
 // pingEvery is how often a client is asked what it has, while something is unproven.
 const pingEvery = time.Second
+
+// pingAgain is how long a ping may go unanswered before another one is sent in its place.
+const pingAgain = 5 * time.Second
 
 // askLater has the clients asked, within pingEvery.
 func (h *partiesHalf) askLater() {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +53,8 @@ type old struct {
 	ws     *websocket.Conn
 	got    chan msg
 	gone   chan error
-	mute   chan struct{} // closed: pings are answered from here on; nil: always
+	mute   chan struct{} // not nil: nothing behind a ping is read, and none answered, until it is closed
+	once   sync.Once
 	id     string
 	canvas map[string]msg
 	order  []string
@@ -61,7 +63,14 @@ type old struct {
 // oldOptions are the less usual ones.
 type oldOptions struct {
 	token, name string
-	holdPongs   bool // until answerPings
+	holdPongs   bool // until mute is closed
+}
+
+// answerPings reads on behind the ping that held it up.
+func (c *old) answerPings() {
+	if c.mute != nil {
+		c.once.Do(func() { close(c.mute) })
+	}
 }
 
 func (w *world) dialOld(base, room, pk string, o oldOptions) (*old, *http.Response, error) {
@@ -77,7 +86,12 @@ func (w *world) dialOld(base, room, pk string, o oldOptions) (*old, *http.Respon
 		q.Set("name", o.name)
 	}
 	ws, res, err := websocket.Dial(soon(w.t), base+"/parties/main/"+room+"?"+q.Encode(), &websocket.DialOptions{
-		OnPingReceived: func(context.Context, []byte) bool { return c.answers() },
+		OnPingReceived: func(context.Context, []byte) bool {
+			if c.mute != nil {
+				<-c.mute
+			}
+			return true
+		},
 	})
 	if err != nil {
 		return nil, res, err
@@ -85,20 +99,8 @@ func (w *world) dialOld(base, room, pk string, o oldOptions) (*old, *http.Respon
 	c.ws = ws
 	ws.SetReadLimit(-1)
 	w.t.Cleanup(func() { ws.CloseNow() })
+	w.t.Cleanup(c.answerPings)
 	return c, res, nil
-}
-
-// answers reports whether pings are answered now.
-func (c *old) answers() bool {
-	if c.mute == nil {
-		return true
-	}
-	select {
-	case <-c.mute:
-		return true
-	default:
-		return false
-	}
 }
 
 // connect opens a socket of somebody without a token and waits until it knows its own id.
@@ -238,13 +240,25 @@ func picture(id string, x, y int, more string) string {
 	return fmt.Sprintf(`{"id":%q,"src":"https://example.com/p.png","x":%d,"y":%d,"width":10,"height":10,"rotation":0%s}`, id, x, y, more)
 }
 
+// own sends an element, and shows it at once as the front end does.
+func (c *old) own(kind, element string) {
+	c.t.Helper()
+	var d map[string]any
+	if err := json.Unmarshal([]byte(element), &d); err != nil {
+		c.t.Fatal(err)
+	}
+	c.apply(msg{"type": kind, "data": d})
+	c.send(`{"type":%q,"data":%s}`, kind, element)
+}
+
 func (c *old) add(id string) {
 	c.t.Helper()
-	c.send(`{"type":"image:add","data":%s}`, picture(id, 0, 0, ""))
+	c.own("image:add", picture(id, 0, 0, ""))
 }
+
 func (c *old) move(id string, x, y int, more ...string) {
 	c.t.Helper()
-	c.send(`{"type":"image:update","data":%s}`, picture(id, x, y, strings.Join(more, "")))
+	c.own("image:update", picture(id, x, y, strings.Join(more, "")))
 }
 
 // stored waits until the log's own room has a value, and returns the element.
