@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/infinite-kanvas/kanvas/api/auth"
+	"github.com/infinite-kanvas/kanvas/api/web"
 	"github.com/infinite-kanvas/kanvas/api/wire"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
@@ -296,6 +298,13 @@ func TestRates(t *testing.T) {
 	w.call("POST", "/v1/rooms/r1/commands", ada, commandsBody(list...)).refused(429, "rate_limited")
 	w.clock.advance(time.Minute)
 	w.call("POST", "/v1/rooms/r1/commands", ada, commandsBody(list...)).ok(200)
+	refused := false
+	for i := 0; i < 3*domain.MaxCommandsPerList && !refused; i++ { // bodies that are none are no free ride
+		refused = w.call("POST", "/v1/rooms/r1/commands", ada, "{").status == 429
+	}
+	if !refused {
+		t.Error("bad bodies are never refused")
+	}
 }
 
 func TestRatesRememberABoundedNumberOfCallers(t *testing.T) {
@@ -453,6 +462,23 @@ func TestPage(t *testing.T) {
 	for _, part := range []string{"default-src 'self'", "frame-ancestors 'none'", "connect-src 'self' ws: wss:", "img-src 'self' blob: data: https:"} {
 		if !strings.Contains(pageCSP, part) {
 			t.Errorf("no %s", part)
+		}
+	}
+}
+
+// TestBuiltPageIsServedWhole: every file that the real page names is there, with a type that browsers take.
+func TestBuiltPageIsServedWhole(t *testing.T) {
+	p, err := loadPage(web.Files())
+	if err != nil || p.files["index.html"] == nil {
+		t.Fatalf("no index.html (%v)", err)
+	}
+	named := regexp.MustCompile(`(?:src|href)="/([^"]+)"`).FindAllStringSubmatch(string(p.files["index.html"].body), -1)
+	if len(named) < 2 {
+		t.Fatalf("index.html names %d files", len(named))
+	}
+	for _, m := range named {
+		if f := p.files[m[1]]; f == nil || f.kind == "application/octet-stream" {
+			t.Errorf("%s: %+v", m[1], f)
 		}
 	}
 }
