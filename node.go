@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/infinite-kanvas/kanvas/api/realtime"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/config"
@@ -51,6 +53,8 @@ type node struct {
 	rooms   *commands.Dispatcher
 	prepare *commands.Preparation
 	runner  *projections.Runner
+	caches  *projections.Caches
+	active  lateActive
 	running sync.WaitGroup
 
 	closers []closer
@@ -160,8 +164,9 @@ func (n *node) openRooms(context.Context) error {
 		urls = append(urls, strings.TrimSuffix(n.cfg.PublicURL, "/"))
 	}
 	n.prepare = commands.NewPreparer(commands.PrepareConfig{Rooms: n.rooms, Sealer: n.sealer, Assets: n.assets, PublicURLs: urls})
+	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
-		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Registerer: n.reg, Logger: n.logger,
+		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})
 	return nil
 }
@@ -169,11 +174,13 @@ func (n *node) openRooms(context.Context) error {
 // startProjections follows the log until the node closes.
 func (n *node) startProjections() {
 	ctx, stop := context.WithCancel(context.Background())
-	n.running.Go(func() {
-		if err := n.runner.Run(ctx); err != nil {
-			n.logger.Error("projections_ended", "error", err.Error())
-		}
-	})
+	for what, run := range map[string]func(context.Context) error{"projections": n.runner.Run, "caches": n.caches.Run} {
+		n.running.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				n.logger.Error(what+"_ended", "error", err.Error())
+			}
+		})
+	}
 	n.onClose("projections", func(context.Context) error {
 		stop()
 		n.running.Wait()
@@ -220,4 +227,34 @@ func (c canvases) CanvasAt(ctx context.Context, room string, revision uint64) ([
 		err = fmt.Errorf("%w: %w", projections.ErrUnreadable, err)
 	}
 	return b, err
+}
+
+// lateActive is what the caches ask of the realtime layer, which is made after them; until then nobody is there.
+type lateActive struct{ hub atomic.Pointer[realtime.Hub] }
+
+func (a *lateActive) ActiveRooms() []projections.ActiveRoom {
+	hub := a.hub.Load()
+	if hub == nil {
+		return nil
+	}
+	var rooms []projections.ActiveRoom
+	for _, r := range hub.Registry().Rooms() {
+		if r.IsPublic {
+			rooms = append(rooms, projections.ActiveRoom(r))
+		}
+	}
+	return rooms
+}
+
+func (a *lateActive) Online() []projections.Presence {
+	hub := a.hub.Load()
+	if hub == nil {
+		return nil
+	}
+	now := time.Now().UnixMilli()
+	var list []projections.Presence
+	for _, p := range hub.People() {
+		list = append(list, projections.Presence{UserID: p.UserID, RoomID: p.RoomID, LastSeen: now})
+	}
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,7 +18,6 @@ import (
 	"github.com/infinite-kanvas/kanvas/api/realtime"
 	"github.com/infinite-kanvas/kanvas/api/web"
 	"github.com/infinite-kanvas/kanvas/domain"
-	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
 )
@@ -107,12 +107,18 @@ func (n *node) openEdge() (*edge, error) {
 	proxies := auth.Proxies(n.cfg.Proxies)
 	limits := realtime.DefaultLimits()
 	limits.MaxSockets, limits.PerAddress, limits.RatesOff = n.cfg.MaxSockets, n.cfg.PerAddress, !n.cfg.RateLimits
+	limits.Coalesce = n.cfg.Coalesce
 	hub := realtime.New(realtime.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Authenticator: sockets{authenticator, n},
 		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
 		Address: func(r *http.Request) string { return auth.AddressKey(proxies.Client(r)) },
 		Limits:  limits, Logger: n.logger, Registerer: n.reg,
+		AssetURL: func(room, asset string) string {
+			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room)
+		},
+		PublicRooms: n.publicRooms,
 	})
+	n.active.hub.Store(hub)
 	n.onClose("sockets", hub.Drain)
 	handler, err := api.New(api.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub,
@@ -130,7 +136,7 @@ func (n *node) openEdge() (*edge, error) {
 func (e *edge) run(ctx context.Context) error {
 	n := e.n
 	n.startProjections()
-	if err := n.startHandlers(func(string, *events.Commit) {}); err != nil {
+	if err := n.startHandlers(e.hub.Registry().Committed); err != nil {
 		return err
 	}
 	ctl, err := control.Serve(n.cfg.Data, n.ops())
@@ -210,3 +216,20 @@ func (s sockets) Authenticate(ctx context.Context, token string) (realtime.Ident
 	}
 	return realtime.Identity{UserID: p.ID, Name: p.Name, Color: p.Color, ExpiresAt: id.Expires}, nil
 }
+
+// publicRooms is where the list of old clients starts from: the newest public rooms.
+func (n *node) publicRooms(ctx context.Context) ([]realtime.ListedRoom, error) {
+	rows, _, err := n.tables.ListRooms(ctx, string(domain.Public), "", listedAtStart)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]realtime.ListedRoom, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, realtime.ListedRoom{ID: r.ID, Name: r.Name, IsPublic: true, CreatedAt: r.CreatedAt, LastActivity: r.UpdatedAt,
+			CreatorName: n.people.Profile(ctx, r.OwnerID).Name})
+	}
+	return list, nil
+}
+
+// listedAtStart is how many rooms old clients see before anybody has entered one.
+const listedAtStart = 200

@@ -3,6 +3,8 @@ package realtime
 import (
 	"sync"
 	"time"
+
+	"github.com/infinite-kanvas/kanvas/domain"
 )
 
 // tellEvery is how often a room's last activity is told while its people stay the same.
@@ -65,6 +67,24 @@ func (h *Hub) Activities() []Activity {
 	return list
 }
 
+// PersonAt is somebody who has a room open.
+type PersonAt struct{ UserID, RoomID string }
+
+// People returns who has which room open here, each person once a room, in no order. Visitors without an identity are left out.
+func (h *Hub) People() []PersonAt {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []PersonAt
+	for _, r := range h.rooms {
+		if who := r.who.Load(); who != nil {
+			for _, u := range *who {
+				list = append(list, PersonAt{u, r.id})
+			}
+		}
+	}
+	return list
+}
+
 func (r *room) activity() Activity {
 	return Activity{RoomID: r.id, Users: int(r.online.Load()), Sessions: int(r.sessions.Load()), LastActive: r.active.Load()}
 }
@@ -74,6 +94,13 @@ func (r *room) tell(changed bool) {
 	now := time.Now()
 	if changed {
 		r.online.Store(int32(len(r.people)))
+		who := make([]string, 0, len(r.people))
+		for u := range r.people {
+			if !(domain.Actor{ID: u}).Anonymous() {
+				who = append(who, u)
+			}
+		}
+		r.who.Store(&who)
 		r.sessions.Store(int32(len(r.peers)))
 		r.active.Store(r.hub.cfg.Clock())
 	} else if now.Sub(r.told) < tellEvery {

@@ -48,7 +48,8 @@ type room struct {
 
 	online   atomic.Int32 // people
 	sessions atomic.Int32
-	active   atomic.Int64 // Unix ms of the last commit, join or leave
+	who      atomic.Pointer[[]string] // people with an identity, as of the last join or leave
+	active   atomic.Int64             // Unix ms of the last commit, join or leave
 
 	lane struct { // what readers left for the next tick
 		mu     sync.Mutex
