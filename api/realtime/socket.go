@@ -136,6 +136,22 @@ func (s *socket) start(serve func()) {
 	}()
 }
 
+// startInTwo is start for a reader that greets first: what comes after it, where it returns true, runs in a goroutine of its own, whose stack
+// is small: authentication and joining grow one that most sockets never need again.
+func (s *socket) startInTwo(greet func() bool, rest func()) {
+	go s.conn.run(s.hub.ctx)
+	go func() {
+		if !greet() {
+			s.end()
+			return
+		}
+		go func() {
+			defer s.end()
+			rest()
+		}()
+	}()
+}
+
 // end gives everything back. It runs in the reader, last of all.
 func (s *socket) end() {
 	s.waitClose()

@@ -33,7 +33,7 @@ func (h *Hub) ServeV1(w http.ResponseWriter, r *http.Request, roomID string) {
 		return
 	}
 	c := &v1Conn{socket: s, roomID: roomID}
-	s.start(c.serve)
+	s.startInTwo(c.begin, c.serve)
 }
 
 // v1Conn is the reader's side of a v1 socket.
@@ -48,13 +48,16 @@ type v1Conn struct {
 	over   bool          // nothing more is read
 }
 
-func (c *v1Conn) serve() {
+// begin finds out who it is and takes the socket into its room.
+func (c *v1Conn) begin() bool {
 	who, ok := c.greet()
-	if ok && c.enter(who) {
-		expire := time.AfterFunc(c.hub.limits.MaxSession, func() { c.finish(byeExpired) })
-		c.readAll()
-		expire.Stop()
-	}
+	return ok && c.enter(who)
+}
+
+func (c *v1Conn) serve() {
+	expire := time.AfterFunc(c.hub.limits.MaxSession, func() { c.finish(byeExpired) })
+	defer expire.Stop()
+	c.readAll()
 }
 
 // greet reads the hello and finds out who it is.

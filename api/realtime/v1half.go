@@ -29,7 +29,7 @@ type v1Half struct {
 	peers      int     // of v1
 	came, gone []*peer // since the last presence frame
 	frames     []positions
-	online     []byte // the list of who is here, for newcomers; nil: it has changed
+	newcomers  []*peer // live, and not told yet who is here
 }
 
 // positions is a shared frame with everything that changed after a tick.
@@ -148,13 +148,8 @@ func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
 	x.live = true
 	x.sent = max(x.sent, h.room.head)
 	if !x.announced {
-		x.announced = true
-		if h.online == nil {
-			h.online = onlineFrame(h.room.peers)
-		}
-		h.stream(p, &listStream{h.online})     // large in a crowd: not to be counted against what waits
-		x.position.state.Store(receiptDropped) // where everybody is comes with the next tick
-		h.room.wantTick = true
+		h.newcomers = append(h.newcomers, p)
+		h.room.wantFlush = true
 	}
 	for _, b := range x.held {
 		p.sendOwn(b)
@@ -214,10 +209,7 @@ func (h *v1Half) encode(c *events.Commit, after uint64) []byte {
 	return finishFrame(h.room.hub.encoder.AppendCommit(ctx, b, c, after))
 }
 
-func (h *v1Half) roleChanged(p *peer) {
-	h.online = nil
-	p.sendOwn(roleFrame(p.Role()))
-}
+func (h *v1Half) roleChanged(p *peer) { p.sendOwn(roleFrame(p.Role())) }
 
 func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 	x := v1Of(p)
@@ -240,12 +232,10 @@ func (h *v1Half) replied(p *peer, seq uint64, res commands.Result, err error) {
 
 func (h *v1Half) present(p *peer) {
 	h.came = append(h.came, p)
-	h.online = nil
 	h.room.wantFlush = true
 }
 
 func (h *v1Half) left(p *peer) {
-	h.online = nil
 	if x := v1Of(p); x != nil && h.peers > 0 {
 		h.peers--
 	}
@@ -259,12 +249,9 @@ func (h *v1Half) left(p *peer) {
 	h.room.wantFlush = true
 }
 
-// flushing tells everybody who has come and gone, in one frame.
+// flushing tells everybody who has come and gone, in one frame, and newcomers who is here.
 func (h *v1Half) flushing() {
-	if len(h.came)+len(h.gone) == 0 {
-		return
-	}
-	if h.peers > 0 {
+	if len(h.came)+len(h.gone) > 0 && h.peers > 0 {
 		frame := presenceFrame(h.came, h.gone)
 		for _, p := range h.room.peers {
 			if x := v1Of(p); x != nil && x.announced {
@@ -273,6 +260,25 @@ func (h *v1Half) flushing() {
 		}
 	}
 	h.came, h.gone = nil, nil
+	h.welcomeNewcomers()
+}
+
+// welcomeNewcomers gives those who are up to date the list of who is here: one encoding for all who came together, outside of the queue's
+// bound, as it is large in a crowd. Where everybody is comes with the next tick.
+func (h *v1Half) welcomeNewcomers() {
+	if len(h.newcomers) == 0 {
+		return
+	}
+	frame := onlineFrame(h.room.peers)
+	for _, p := range h.newcomers {
+		if x := v1Of(p); !p.gone && !x.announced {
+			x.announced = true
+			x.position.state.Store(receiptDropped)
+			h.stream(p, &listStream{frame})
+		}
+	}
+	h.newcomers = nil
+	h.room.wantTick = true
 }
 
 // moved sends everybody one frame with all the newest positions and previews: those of this tick, and what its last frame, never written,

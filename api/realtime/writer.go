@@ -14,7 +14,15 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, copyBytes); r
 
 // run is the socket's one writer. It ends after the close frame, after a failed write, or when the reader cuts the connection.
 func (c *conn) run(ctx context.Context) {
-	defer close(c.written)
+	if c.write(ctx) {
+		go c.run(ctx) // on a small stack again: encoding a snapshot grew this one, and most sockets are idle afterwards
+		return
+	}
+	close(c.written)
+}
+
+// write writes until the end, or until a stream was written (again: there may be more).
+func (c *conn) write(ctx context.Context) (again bool) {
 	batch := make([][]byte, 0, 4)
 	for {
 		var s stream
@@ -24,12 +32,13 @@ func (c *conn) run(ctx context.Context) {
 		case ended:
 			// The client has as long to answer the close as it had to read it.
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.limits.CloseLinger))
-			return
+			return false
 		case s != nil:
 			if c.writeStream(ctx, s) != nil {
 				c.fail()
-				return
+				return false
 			}
+			return true
 		case len(batch) == 0:
 			if cap(batch) > 64 {
 				batch = make([][]byte, 0, 4)
@@ -40,7 +49,7 @@ func (c *conn) run(ctx context.Context) {
 			clear(batch)
 			if err != nil {
 				c.fail()
-				return
+				return false
 			}
 		}
 	}
