@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,7 @@ type Store struct {
 	reads   *sql.DB
 	writer  writer
 	latency *prometheus.HistogramVec
+	shadow  atomic.Bool // this process has shadow tables
 
 	// beforeExec, where set, is called before each statement of a transaction, with its number in it; an error makes the statement fail.
 	beforeExec func(n int) error

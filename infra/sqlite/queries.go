@@ -166,10 +166,22 @@ func (s *Store) AssetRooms(ctx context.Context, asset string) ([]string, error) 
 	return all, rows.Err()
 }
 
-// NewestSnapshot implements projections.Queries.
+// NewestSnapshot implements projections.Queries. While a rebuild is under way the shadow's rows count too: they name the same objects, and
+// where the live tables were lost, each canvas would be folded from the start of its room otherwise.
 func (s *Store) NewestSnapshot(ctx context.Context, room string, revision uint64) (row projections.SnapshotRow, ok bool, err error) {
 	defer s.observe("snapshot", time.Now())
-	text, args := "SELECT revision, seq, sum, object_key FROM room_snapshots WHERE room_id = ?", []any{room}
+	row, ok, err = s.newestSnapshot(ctx, "", room, revision)
+	if err == nil && s.shadow.Load() {
+		// An error means that the rebuild has just ended.
+		if r, found, serr := s.newestSnapshot(ctx, projections.ShadowPrefix, room, revision); serr == nil && found && r.Revision > row.Revision {
+			return r, true, nil
+		}
+	}
+	return row, ok, err
+}
+
+func (s *Store) newestSnapshot(ctx context.Context, prefix, room string, revision uint64) (row projections.SnapshotRow, ok bool, err error) {
+	text, args := "SELECT revision, seq, sum, object_key FROM "+prefix+"room_snapshots WHERE room_id = ?", []any{room}
 	if revision > 0 {
 		text += " AND revision <= ?"
 		args = append(args, int64(min(revision, 1<<53)))

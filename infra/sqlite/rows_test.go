@@ -291,3 +291,44 @@ func TestUnparkedWhileRunning(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// watchingCanvases notes which snapshot was known when a canvas was asked for.
+type watchingCanvases struct {
+	*projectionstest.Log
+	store *Store
+	known map[uint64]uint64
+}
+
+func (w *watchingCanvases) CanvasAt(ctx context.Context, room string, revision uint64) ([]byte, error) {
+	row, _, err := w.store.NewestSnapshot(ctx, room, revision-1)
+	if err != nil {
+		return nil, err
+	}
+	w.known[revision] = row.Revision
+	return w.Log.CanvasAt(ctx, room, revision)
+}
+
+// TestRebuildFromNothingKnowsSnapshots: where all tables were lost, a rebuild finds the snapshots of what it has built already.
+func TestRebuildFromNothingKnowsSnapshots(t *testing.T) {
+	f := newFixture(t)
+	r := events.Room("r")
+	f.add(r, &events.RoomCreatedData{Name: "One", Visibility: "public", DefaultRole: "editor", Owner: "ann"})
+	const checkpoints = 60
+	last := uint64(1)
+	for range checkpoints {
+		for range 600 { // more than a rebuild takes at once, in all
+			f.add(r, &events.ElementPatchedData{ID: "e"})
+			last++
+		}
+		f.add(r, &events.RoomCheckpointedData{Revision: last})
+		last++
+	}
+	w := &watchingCanvases{f.log, f.store, map[uint64]uint64{}}
+	runner := projections.NewRunner(projections.Config{Source: f.log, Streams: f.log, Store: f.store, Canvases: w})
+	if res, err := runner.Rebuild(t.Context(), ""); err != nil || res.Behind == 0 {
+		t.Fatalf("%+v %v", res, err)
+	}
+	if len(w.known) != checkpoints || w.known[last-1] < last/4 {
+		t.Errorf("the canvas of revision %d was made knowing of a snapshot at %d", last-1, w.known[last-1])
+	}
+}

@@ -14,7 +14,7 @@ import (
 // stand in the schema, but no further indexes: nothing reads them but by key.
 func (s *Store) OpenShadow(ctx context.Context, projection string) error {
 	defer s.observe("open_shadow", time.Now())
-	return s.writer.tx(ctx, func() error {
+	err := s.writer.tx(ctx, func() error {
 		if err := s.dropShadow(ctx, projection); err != nil {
 			return err
 		}
@@ -29,6 +29,8 @@ func (s *Store) OpenShadow(ctx context.Context, projection string) error {
 		}
 		return nil
 	})
+	s.shadow.Store(err == nil)
+	return err
 }
 
 // tableRef matches the places where CREATE TABLE names a table of ours.
@@ -41,6 +43,7 @@ func shadowSQL(create string) string {
 // DropShadow implements projections.Shadows.
 func (s *Store) DropShadow(ctx context.Context, projection string) error {
 	defer s.observe("drop_shadow", time.Now())
+	s.shadow.Store(false)
 	return s.writer.tx(ctx, func() error { return s.dropShadow(ctx, projection) })
 }
 
@@ -63,6 +66,7 @@ func (s *Store) dropShadow(ctx context.Context, projection string) error {
 // Swap implements projections.Shadows.
 func (s *Store) Swap(ctx context.Context, projection, room string) error {
 	defer s.observe("swap", time.Now())
+	s.shadow.Store(false)
 	return s.writer.tx(ctx, func() error {
 		var err error
 		if room == "" {
