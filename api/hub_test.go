@@ -2,15 +2,18 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 
+	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/api/realtime"
 )
 
 // newTestHub is the real hub over the same rooms and people.
 func newTestHub(t testing.TB, cfg Config) Hub {
 	hub := realtime.New(realtime.Config{
-		Rooms: cfg.Rooms, Users: cfg.Users, Preparer: cfg.Preparer, Authenticator: SocketAuth{cfg.Auth, cfg.Users}, AllowOrigin: cfg.Sites.OriginAllowed,
+		Rooms: cfg.Rooms, Users: cfg.Users, Preparer: cfg.Preparer, Authenticator: socketAuth{cfg}, AllowOrigin: cfg.Sites.OriginAllowed,
 		Logger: cfg.Logger, Registerer: cfg.Registerer,
 	})
 	t.Cleanup(func() {
@@ -19,4 +22,19 @@ func newTestHub(t testing.TB, cfg Config) Hub {
 		}
 	})
 	return hub
+}
+
+// socketAuth is the hub's Authenticator over the same tokens.
+type socketAuth struct{ cfg Config }
+
+func (s socketAuth) Authenticate(ctx context.Context, token string) (realtime.Identity, error) {
+	who, err := s.cfg.Auth.Authenticate(ctx, token)
+	if errors.Is(err, auth.ErrExpired) {
+		return realtime.Identity{}, fmt.Errorf("%w: %w", realtime.ErrExpired, tokenRefusal(err))
+	}
+	if err != nil {
+		return realtime.Identity{}, tokenRefusal(err)
+	}
+	p := s.cfg.Users.Profile(ctx, who.User)
+	return realtime.Identity{UserID: who.User, Name: p.Name, Color: p.Color, ExpiresAt: who.Expires}, nil
 }

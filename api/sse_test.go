@@ -174,6 +174,20 @@ func TestDrainEndsStreamsAndRefusesChanges(t *testing.T) {
 	w.call("GET", "/readyz", "", nil).ok(503)
 }
 
+func TestShutdownDoesNotWaitForStreams(t *testing.T) {
+	w := newWorld(t)
+	ada := w.guest("Ada")
+	room := w.room(ada, "r1", "public")
+	s := w.stream(room+"/events", ada.token)
+	s.want(0, w.call("GET", room, ada.token, nil).num("revision"))
+	if err := w.server.Config.Shutdown(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if id, event, ok := s.next(); ok {
+		t.Errorf("%d %v", id, event)
+	}
+}
+
 // TestTailIsBounded: a stream whose client takes nothing holds at most sseBuffer commits, and has all of them afterwards.
 func TestTailIsBounded(t *testing.T) {
 	tl := &tail{wake: make(chan struct{}, 1)}
