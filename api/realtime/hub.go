@@ -62,9 +62,10 @@ type Hub struct {
 	stop context.CancelFunc
 	work sync.WaitGroup // rooms; sockets are counted by the gate
 
-	mu      sync.Mutex
-	rooms   map[string]*room
-	sockets map[*socket]struct{}
+	mu       sync.Mutex
+	rooms    map[string]*room
+	sockets  map[*socket]struct{}
+	draining bool // sockets that passed the gate before it closed are told as they come
 
 	activity activities
 
@@ -169,6 +170,9 @@ func (h *Hub) allSockets() []*socket {
 // goroutines of the hub have ended; when ctx ends before, sockets are cut without further ado and ctx's error is returned.
 func (h *Hub) Drain(ctx context.Context) error {
 	idle := h.gate.close()
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
 	for _, s := range h.allSockets() {
 		s.drain()
 	}

@@ -83,7 +83,11 @@ func (h *Hub) open(w http.ResponseWriter, r *http.Request, protocol string, subp
 	s.ws, s.conn = ws, up.conn
 	h.mu.Lock()
 	h.sockets[s] = struct{}{}
+	draining := h.draining
 	h.mu.Unlock()
+	if draining {
+		s.drain()
+	}
 	h.met.sockets.WithLabelValues(protocol).Inc()
 	return s
 }
