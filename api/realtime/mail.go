@@ -90,10 +90,13 @@ func (m drainMail) deliver(*room) {
 	}
 }
 
-func (m *replyMail) deliver(*room) {
+func (m *replyMail) deliver(r *room) {
 	p := m.p
 	if !p.gone {
 		p.half.replied(p, m.seq, m.res, m.err)
+		if n := len(r.answered); n == 0 || r.answered[n-1] != p {
+			r.answered = append(r.answered, p)
+		}
 	}
 	p.flight.release(m.bytes)
 	if p.draining && p.flight.empty() {

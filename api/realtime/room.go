@@ -61,7 +61,8 @@ type room struct {
 	byClient  map[clientKey]*peer
 	people    map[string]int // sessions by user
 	halves    map[string]half
-	head      uint64 // revision of the newest commit handled; 0 before the first view
+	head      uint64  // revision of the newest commit handled; 0 before the first view
+	answered  []*peer // got an answer that is not flushed yet
 	dirty     []*peer
 	handled   []time.Time // when commits came that are not flushed yet
 	wantFlush bool        // a half has gathered something for flushing
@@ -212,15 +213,19 @@ const directSockets = 128
 func (r *room) maybeFlush(now time.Time) {
 	if len(r.dirty) == 0 && !r.wantFlush {
 		r.handled = r.handled[:0]
+		clear(r.answered)
+		r.answered = r.answered[:0]
 		return
 	}
 	if len(r.peers) >= r.hub.limits.Crowd && now.Sub(r.flushed) < r.hub.limits.FlushTick {
+		r.flushAnswered()
 		return
 	}
 	r.wantFlush = false
 	for _, h := range r.halves {
 		h.flushing()
 	}
+	r.flushAnswered() // first in a crowd's turn
 	few := len(r.dirty) <= directSockets
 	for _, p := range r.dirty {
 		p.dirty = false
@@ -237,6 +242,19 @@ func (r *room) maybeFlush(now time.Time) {
 		r.hub.met.fanout.Observe(time.Since(at).Seconds())
 	}
 	r.handled = r.handled[:0]
+}
+
+// flushAnswered writes at once to those who got an answer: a crowd around them makes nobody wait for the ack of an edit.
+func (r *room) flushAnswered() {
+	for i, p := range r.answered {
+		r.answered[i] = nil
+		if i < directSockets {
+			p.conn.flushDirect()
+		} else {
+			p.conn.flush()
+		}
+	}
+	r.answered = r.answered[:0]
 }
 
 // committed brings rights up to the commit, then has it told to everybody.
