@@ -32,6 +32,7 @@ type person struct {
 	next     uint64
 	acked    map[uint64]uint64 // seq → revision
 	rejected map[string]int    // by code
+	refused  map[uint64]bool   // seqs that were rejected once; a copy on its way is decided anew, as the contract says
 	once     map[string]uint64 // "client/seq/event id" seen in commits → revision
 	resets   int
 	slow     int // closes with 4508
@@ -40,7 +41,7 @@ type person struct {
 
 func newPerson(name, room string, seed uint64) *person {
 	p := &person{name: name, room: room, rnd: rand.New(rand.NewPCG(seed, 1)), next: 1, elements: map[string]map[string]any{}, outbox: map[uint64][]byte{},
-		acked: map[uint64]uint64{}, rejected: map[string]int{}, once: map[string]uint64{}}
+		acked: map[uint64]uint64{}, rejected: map[string]int{}, refused: map[uint64]bool{}, once: map[string]uint64{}}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -250,6 +251,7 @@ func (p *person) frame(f *frame) error {
 		switch f.Code {
 		case "nothing_to_undo", "conflict", "not_found", "invalid_command":
 			p.rejected[f.Code]++
+			p.refused[f.Seq] = true
 			delete(p.outbox, f.Seq)
 		case "read_only": // the server is going away: sent again after the reconnect
 		default:

@@ -29,7 +29,7 @@ import (
 //	7. A reader who stops never stops the others.
 
 // pinned are seeds that failed once.
-var pinned = []uint64{}
+var pinned = []uint64{744811, 851046}
 
 func TestSim(t *testing.T) {
 	if v := os.Getenv("SIM_SEED"); v != "" {
@@ -194,7 +194,7 @@ func check(t *testing.T, seed uint64, w *world, ps []*person) {
 			if ok && stored && at != commit {
 				t.Errorf("seed %d: %s was told that %d is at %d, the log has it at %d", seed, p.name, seq, at, commit)
 			}
-			if stored && !ok {
+			if stored && !ok && !p.refused[seq] {
 				t.Errorf("seed %d: command %d of %s is in the log at %d and was never acknowledged", seed, seq, p.name, commit)
 			}
 		}

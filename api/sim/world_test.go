@@ -72,7 +72,7 @@ func (w *world) start() {
 	w.rooms = commands.NewDispatcher(commands.Config{Log: w.log, Objects: store, Logger: quiet})
 	prepare := commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, Assets: commands.NewAssets(streams, store)})
 	limits := realtime.DefaultLimits()
-	limits.QueueBytes = 8 << 10 // so that readers who stop are too slow soon
+	limits.QueueBytes = 8 << 10                 // so that readers who stop are too slow soon
 	limits.CloseLinger = 300 * time.Millisecond // readers who rest do not answer a close
 	limits.RoomLinger = 50 * time.Millisecond
 	w.hub = realtime.New(realtime.Config{Rooms: w.rooms, Users: people, Preparer: prepare, Authenticator: tokens{people},
