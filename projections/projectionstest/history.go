@@ -22,10 +22,10 @@ type History struct {
 }
 
 type room struct {
-	id                         string
+	id                 string
 	elements, comments int
-	members                    []string
-	deleted                    bool
+	members            []string
+	deleted            bool
 }
 
 // NewHistory makes people, so that Step has somebody to act.
