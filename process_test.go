@@ -112,15 +112,6 @@ func startServer(t *testing.T, dir, listen string, env ...string) *server {
 	return s
 }
 
-// kill ends the server as a power cut would end it for the program.
-func (s *server) kill() {
-	s.t.Helper()
-	if err := s.cmd.Process.Kill(); err != nil {
-		s.t.Fatal(err)
-	}
-	<-s.done
-}
-
 // stop ends it with SIGTERM and expects exit status 0.
 func (s *server) stop() {
 	s.t.Helper()

@@ -279,14 +279,12 @@ func rowSlow(ctx context.Context, e *env) ([]Result, error) {
 		return nil, err
 	}
 	const n = 1000
-	var slow []*client
 	for i := range n {
 		c, err := dial(ctx, p.addr, partyPath("slow", i), "", 4096)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
-		slow = append(slow, c)
 	}
 	before, err := p.rss()
 	if err != nil {

@@ -64,7 +64,6 @@ type v1client struct {
 	latencies samples
 	acked     chan uint64
 	events    atomic.Int64 // events delivered in commit frames
-	positions atomic.Int64 // cursor positions delivered
 	onFrame   func([]byte)
 }
 

@@ -34,8 +34,7 @@ type person struct {
 	rejected map[string]int    // by code
 	refused  map[uint64]bool   // seqs that were rejected once; a copy on its way is decided anew, as the contract says
 	once     map[string]uint64 // "client/seq/event id" seen in commits → revision
-	resets   int
-	slow     int // closes with 4508
+	slow     int               // closes with 4508
 	broken   error
 }
 
