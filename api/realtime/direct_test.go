@@ -11,7 +11,8 @@ import (
 // Frames of all sizes, written by the room's goroutine and by the writer in turns to a client that reads late: the client gets exactly the
 // bytes that were queued, in order.
 func TestDirectWritesKeepTheOrderWhenTheKernelIsFull(t *testing.T) {
-	c, far := pipeConn(t, Limits{QueueBytes: 64 << 20})
+	c, far, start := pipeConn(t, Limits{QueueBytes: 64 << 20})
+	start()
 	var want bytes.Buffer
 	for i := range 4000 { // about 14 MB: more than the kernel takes
 		frame := text(1 + i*7919%7000)
@@ -60,7 +61,8 @@ func readSome(t *testing.T, far net.Conn, got *bytes.Buffer) {
 
 // A busy client is read ahead; the bytes are the same, and an idle socket holds no buffer.
 func TestReadingAheadLosesNothing(t *testing.T) {
-	c, far := pipeConn(t, Limits{})
+	c, far, start := pipeConn(t, Limits{})
+	start()
 	var sent bytes.Buffer
 	for i := range 50_000 {
 		fmt.Fprintf(&sent, "%d,", i)

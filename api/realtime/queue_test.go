@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// pipeConn is a conn over loopback TCP with its writer running; far is the client's end.
-func pipeConn(t *testing.T, l Limits) (c *conn, far net.Conn) {
+// pipeConn is a conn over loopback TCP; far is the client's end. Its writer runs from start on.
+func pipeConn(t *testing.T, l Limits) (c *conn, far net.Conn, start func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,9 +28,16 @@ func pipeConn(t *testing.T, l Limits) (c *conn, far net.Conn) {
 	}
 	l = l.filled()
 	c = newConn(near, nil, &l, newMetrics(nil))
-	go c.run(context.Background())
-	t.Cleanup(func() { far.Close(); c.cut() })
-	return c, far
+	started := false
+	start = func() { started = true; go c.run(context.Background()) }
+	t.Cleanup(func() {
+		far.Close()
+		if !started {
+			start()
+		}
+		c.cut()
+	})
+	return c, far, start
 }
 
 func text(n int) []byte { return finishFrame(append(newFrame(n), bytes.Repeat([]byte{'t'}, n)...)) }
@@ -45,7 +52,7 @@ func readN(t *testing.T, r io.Reader, n int) []byte {
 }
 
 func TestAnEmptyQueueTakesAnySizeAndTheNextClosesIt(t *testing.T) {
-	c, _ := pipeConn(t, Limits{QueueBytes: 1000})
+	c, _, _ := pipeConn(t, Limits{QueueBytes: 1000})
 	if !c.send(text(5000)) {
 		t.Fatal("an empty queue refused a frame")
 	}
@@ -62,12 +69,13 @@ func TestAnEmptyQueueTakesAnySizeAndTheNextClosesIt(t *testing.T) {
 
 func TestTheQueueTakesExactlyItsBound(t *testing.T) {
 	f := text(100)
-	c, far := pipeConn(t, Limits{QueueBytes: 3 * len(f)})
+	c, far, start := pipeConn(t, Limits{QueueBytes: 3 * len(f)})
 	for i := 0; i < 3; i++ {
 		if !c.send(f) {
 			t.Fatalf("frame %d refused", i)
 		}
 	}
+	start()
 	c.flush()
 	if got := readN(t, far, 3*len(f)); !bytes.Equal(got, bytes.Repeat(f, 3)) {
 		t.Fatal("other bytes came")
@@ -75,7 +83,7 @@ func TestTheQueueTakesExactlyItsBound(t *testing.T) {
 }
 
 func TestEphemeralGoesFirstUnderPressure(t *testing.T) {
-	c, far := pipeConn(t, Limits{QueueBytes: 1000})
+	c, far, start := pipeConn(t, Limits{QueueBytes: 1000})
 	var r receipt
 	c.send(text(300))
 	c.sendEphemeral(text(500), &r)
@@ -93,6 +101,7 @@ func TestEphemeralGoesFirstUnderPressure(t *testing.T) {
 	if full.state.Load() != receiptDropped {
 		t.Fatal("an ephemeral frame went into a full queue")
 	}
+	start()
 	c.flush()
 	want := append(text(300), text(400)...)
 	if got := readN(t, far, len(want)); !bytes.Equal(got, want) {
@@ -101,7 +110,7 @@ func TestEphemeralGoesFirstUnderPressure(t *testing.T) {
 }
 
 func TestWithdrawTakesBackWhatWaitsAndNothingElse(t *testing.T) {
-	c, far := pipeConn(t, Limits{})
+	c, far, start := pipeConn(t, Limits{})
 	var r receipt
 	c.send(text(1))
 	c.sendEphemeral(text(2), &r)
@@ -110,6 +119,7 @@ func TestWithdrawTakesBackWhatWaitsAndNothingElse(t *testing.T) {
 		t.Fatal("withdraw is wrong about a frame that waits")
 	}
 	c.sendEphemeral(text(4), &r)
+	start()
 	c.flush()
 	want := bytes.Join([][]byte{text(1), text(3), text(4)}, nil)
 	if got := readN(t, far, len(want)); !bytes.Equal(got, want) {
@@ -122,9 +132,10 @@ func TestWithdrawTakesBackWhatWaitsAndNothingElse(t *testing.T) {
 
 // A pong of the library and the close go through while a write is blocked, without waiting for it, and frames are never mixed up.
 func TestControlFramesNeverWaitForABlockedWrite(t *testing.T) {
-	c, far := pipeConn(t, Limits{})
+	c, far, start := pipeConn(t, Limits{})
 	big := text(32 << 20) // more than the kernel takes
 	c.send(big)
+	start()
 	c.flush()
 	buf := readN(t, far, 1) // the write has begun
 	pong := controlFrame(0x8a, []byte("p"))
@@ -153,9 +164,10 @@ func (s *failingStream) next(context.Context) ([][]byte, error) { return nil, io
 func (s *failingStream) ended(err error)                        { s.told <- err }
 
 func TestAStreamThatFailsClosesTheSocketForLater(t *testing.T) {
-	c, far := pipeConn(t, Limits{})
+	c, far, start := pipeConn(t, Limits{})
 	s := &failingStream{make(chan error, 2)}
 	c.sendStream(s)
+	start()
 	c.flush()
 	if err := <-s.told; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
