@@ -53,7 +53,11 @@ func TestBadUseIsRefused(t *testing.T) {
 func TestTools(t *testing.T) {
 	dir := t.TempDir()
 	s := startServer(t, dir, "127.0.0.1:0")
-	token := strings.TrimSpace(mustTool(t, "token", "ann", "--data", dir))
+	token := strings.TrimSpace(mustTool(t, "token", "ann", "--name", "Ann Lee", "--data", dir))
+	var me struct{ Name string }
+	if _, err := httpJSON("GET", "http://"+s.addr+"/v1/me", token, nil, &me); err != nil || me.Name != "Ann Lee" {
+		t.Errorf("%+v, %v", me, err)
+	}
 	base := "http://" + s.addr + "/v1/rooms"
 	if _, err := httpJSON("POST", base, token, map[string]any{"id": "tools", "name": "Tools", "visibility": "public"}, &struct{}{}); err != nil {
 		t.Fatal(err)

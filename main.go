@@ -49,7 +49,7 @@ func subcommands() []subcommand {
 The page is at that address. Rooms, history, pictures and keys are kept below --data; a second server on the
 same directory refuses to start. At SIGTERM commands under way are finished and sockets told to come back.`, nil, serve},
 		{"token", "USER", "print a token that signs a user in", `The token is for Authorization: Bearer, or a socket's hello. USER is 1 to 64 of A-Z a-z 0-9 _ -.
-Whoever holds the token acts as that user until it expires.`, []string{"data"}, token},
+Whoever holds the token acts as that user until it expires.`, opening, token},
 		{"log", "ROOM", "print a room's commits, one JSON line each", `Prints what the log holds: revisions, events, sums. Personal text stays sealed.
 Takes user/ID and asset/ID for the streams of people and assets.`, opening, remote("log")},
 		{"rebuild", "[PROJECTION]", "make the tables again from the log", `Builds shadow tables beside the live ones, compares the digests and swaps them in one transaction; readers

@@ -68,6 +68,7 @@ func serveNode(ctx context.Context, c *call) error {
 type edge struct {
 	n   *node
 	hub *realtime.Hub
+	api *api.API
 	srv *http.Server
 	ln  net.Listener
 }
@@ -129,7 +130,7 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &edge{n: n, hub: hub, srv: api.Server(handler), ln: ln}, nil
+	return &edge{n: n, hub: hub, api: handler, srv: api.Server(handler), ln: ln}, nil
 }
 
 // run serves until ctx ends, then stops from the outside in: listener, sockets, and what node.close stops after that.
@@ -162,6 +163,7 @@ func (e *edge) run(ctx context.Context) error {
 	n.logger.Info("stopping")
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
+	e.api.Drain()
 	// Sockets first: they are hijacked, so that Shutdown does not wait for them; new ones are refused from here on.
 	err = e.hub.Drain(stop)
 	if shutdown := e.srv.Shutdown(stop); shutdown != nil {

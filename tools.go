@@ -21,10 +21,14 @@ const (
 	maxTokenLife     = 366 * 24 * time.Hour
 )
 
-// token prints a token for a user. It needs only the server's secret, so it works beside a running server.
-func token(_ context.Context, c *call) error {
+// token prints a token for a user, who is made where it is unknown: in the server that holds the data directory, or here.
+func token(ctx context.Context, c *call) error {
 	if len(c.args) != 1 {
 		return errors.New("token: one user id is needed (see kanvas token --help)")
+	}
+	user, name := c.args[0], c.fs.Lookup("name").Value.String()
+	if name == "" {
+		name = user
 	}
 	ttl := c.fs.Lookup("ttl").Value.(flag.Getter).Get().(time.Duration)
 	if ttl <= 0 || ttl > maxTokenLife {
@@ -38,36 +42,53 @@ func token(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	signed, _, err := tokens.Sign(c.args[0], "local", ttl)
+	signed, _, err := tokens.Sign(user, "local", ttl)
 	if err != nil {
 		return fmt.Errorf("token: %w", err)
+	}
+	if err := runOp(ctx, c, "person", []string{user, name}); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintln(c.stdout, signed)
 	return err
 }
 
-// remote runs an operation in the server that holds the data directory, or here where none does.
+// opPerson makes a local person where it is unknown.
+func (n *node) opPerson(ctx context.Context, args []string, _ io.Writer) error {
+	if len(args) != 2 {
+		return errors.New("person: an id and a name are needed")
+	}
+	_, err := n.people.Ensure(ctx, args[0], "local", args[1])
+	return err
+}
+
+// remote is the subcommand that runs an operation and prints what it says.
 func remote(op string) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
 		args := c.args
 		if f := c.fs.Lookup("room"); f != nil && f.Value.String() != "" {
 			args = append([]string{"--room=" + f.Value.String()}, args...)
 		}
-		err := control.Call(ctx, c.cfg.Data, op, args, c.stdout)
-		if !errors.Is(err, control.ErrNoServer) {
-			return err
-		}
-		n, err := openNode(ctx, c.cfg, c.stderr)
-		if err != nil {
-			return err
-		}
-		return errors.Join(n.ops()[op](ctx, args, c.stdout), n.close(context.WithoutCancel(ctx)))
+		return runOp(ctx, c, op, args)
 	}
+}
+
+// runOp runs an operation in the server that holds the data directory, or here where none does.
+func runOp(ctx context.Context, c *call, op string, args []string) error {
+	err := control.Call(ctx, c.cfg.Data, op, args, c.stdout)
+	if !errors.Is(err, control.ErrNoServer) {
+		return err
+	}
+	n, err := openNode(ctx, c.cfg, c.stderr)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.ops()[op](ctx, args, c.stdout), n.close(context.WithoutCancel(ctx)))
 }
 
 // ops are the operations that the control socket and the tools run on an open node.
 func (n *node) ops() map[string]control.Op {
-	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth}
+	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth, "person": n.opPerson}
 }
 
 // opLog prints the commits of a stream as they are stored.

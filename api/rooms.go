@@ -180,12 +180,16 @@ func (a *API) listRooms(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	roles, err := a.rolesIn(c, rows)
+	if err != nil {
+		return err
+	}
 	out := []byte(`{"rooms":[`)
 	for i := range rows {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = a.appendRow(c, out, &rows[i])
+		out = a.appendRow(out, &rows[i], roles[rows[i].ID])
 	}
 	out = append(out, ']')
 	if next != "" {
@@ -194,12 +198,26 @@ func (a *API) listRooms(c echo.Context) error {
 	return a.json(c, http.StatusOK, append(out, '}'))
 }
 
-// appendRow appends a Room from its row. The role is what entering gives: what the row says for strangers, owner for the owner.
-func (a *API) appendRow(c echo.Context, dst []byte, r *projections.RoomRow) []byte {
-	role := domain.Role(r.DefaultRole)
-	if user := requestOf(c).user; user != "" && user == r.OwnerID {
-		role = domain.RoleOwner
+// rolesIn says what the caller is in each of the rooms: the role they have, what entering gives to strangers, "" to those who were removed.
+func (a *API) rolesIn(c echo.Context, rows []projections.RoomRow) (map[string]domain.Role, error) {
+	roles := make(map[string]domain.Role, len(rows))
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i], roles[r.ID] = r.ID, domain.Role(r.DefaultRole)
 	}
+	user := requestOf(c).user
+	if user == "" {
+		return roles, nil
+	}
+	own, err := a.cfg.Queries.RolesOf(c.Request().Context(), user, ids)
+	for room, role := range own {
+		roles[room] = domain.Role(role)
+	}
+	return roles, err
+}
+
+// appendRow appends a Room from its row.
+func (a *API) appendRow(dst []byte, r *projections.RoomRow, role domain.Role) []byte {
 	v := commands.View{Revision: r.Revision, Room: commands.RoomInfo{
 		ID: r.ID, Name: r.Name, Description: r.Description, Visibility: domain.Visibility(r.Visibility), DefaultRole: domain.Role(r.DefaultRole),
 		OwnerID: r.OwnerID, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,

@@ -141,6 +141,21 @@ func TestListOfPublicRoomsReadsYourWrites(t *testing.T) {
 	w.call("GET", "/v1/rooms?min_revision=x", "", nil).refused(400, "bad_request")
 }
 
+func TestListSaysWhatTheCallerIs(t *testing.T) {
+	w := newWorld(t)
+	ada, bob, eve := w.guest("Ada"), w.guest("Bob"), w.guest("Eve")
+	room := w.room(ada, "r1", "public")
+	w.call("PUT", room+"/participants/"+bob.id, ada.token, cmd{"role": "viewer"}).ok(200)
+	w.call("PUT", room+"/participants/"+eve.id, ada.token, cmd{"role": "viewer"}).ok(200)
+	w.call("DELETE", room+"/participants/"+eve.id, ada.token, nil)
+	for token, want := range map[string]string{ada.token: "owner", bob.token: "viewer", eve.token: "", w.guest("New").token: "editor", "": "editor"} {
+		rooms := w.call("GET", "/v1/rooms?min_revision=1", token, nil).ok(200).list("rooms")
+		if len(rooms) != 1 || rooms[0].(map[string]any)["role"] != want {
+			t.Errorf("%v, want role %q", rooms, want)
+		}
+	}
+}
+
 func TestParticipantsReadYourWritesOrSayThatTheyCannot(t *testing.T) {
 	w := newWorld(t)
 	ada := w.guest("Ada")

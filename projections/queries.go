@@ -13,6 +13,8 @@ type Queries interface {
 	RoomByID(ctx context.Context, room string) (RoomRow, error)
 	// Participants returns who takes part in a room, in the order of joining.
 	Participants(ctx context.Context, room string) ([]ParticipantRow, error)
+	// RolesOf returns the roles of a person in those of the rooms that they took part in; "" where they were removed.
+	RolesOf(ctx context.Context, user string, rooms []string) (map[string]string, error)
 	// CountParticipants is the number of those.
 	CountParticipants(ctx context.Context, room string) (int, error)
 	// AssetByID returns an asset, ErrNotFound where there is none.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"database/sql"
 	"encoding/base64"
 	"fmt"
@@ -116,6 +117,30 @@ func (s *Store) Participants(ctx context.Context, room string) ([]projections.Pa
 		all = append(all, p)
 	}
 	return all, rows.Err()
+}
+
+// RolesOf implements projections.Queries.
+func (s *Store) RolesOf(ctx context.Context, user string, rooms []string) (map[string]string, error) {
+	defer s.observe("roles_of", time.Now())
+	ids, err := json.Marshal(rooms)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: roles: %w", err)
+	}
+	rows, err := s.reads.QueryContext(ctx, `SELECT room_id, iif(removed_at IS NULL, role, '') FROM room_participants
+ WHERE user_id = ? AND room_id IN (SELECT value FROM json_each(?))`, user, string(ids))
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: roles: %w", err)
+	}
+	defer rows.Close()
+	roles := map[string]string{}
+	for rows.Next() {
+		var room, role string
+		if err := rows.Scan(&room, &role); err != nil {
+			return nil, fmt.Errorf("sqlite: roles: %w", err)
+		}
+		roles[room] = role
+	}
+	return roles, rows.Err()
 }
 
 // CountParticipants implements projections.Queries.
