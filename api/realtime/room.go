@@ -267,6 +267,7 @@ func (r *room) committed(c *events.Commit, at time.Time) {
 	if log := r.hub.log; log.Enabled(r.hub.ctx, slog.LevelDebug) {
 		log.Debug("room_committed", "roomId", r.id, "userId", c.Events[0].Actor, "dataSize", sizeHint(c), "revision", c.Last())
 	}
+	r.hub.registry.Committed(r.id, c)
 	changes := r.rights(c)
 	for _, h := range r.halves {
 		h.committed(c)

@@ -23,6 +23,9 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 )
 
+// publicURL is where old clients load assets.
+const publicURL = "https://kanvas.example"
+
 // patience bounds every wait of these tests; it is reached by failures only.
 const patience = 30 * time.Second
 
@@ -70,7 +73,7 @@ func newWorld(t testing.TB, options ...option) *world {
 	w := &world{t: t, rooms: rooms, log: log, people: commands.NewPeople(streams, sealer, nil), reg: prometheus.NewRegistry()}
 	cfg := Config{
 		Rooms: rooms, Users: w.people, Authenticator: names{w.people}, Registerer: w.reg,
-		Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: rooms, Sealer: sealer, Assets: commands.NewAssets(streams, &shelf{})}),
+		Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: rooms, Sealer: sealer, Assets: commands.NewAssets(streams, &shelf{}), PublicURLs: []string{publicURL}}),
 	}
 	for _, o := range options {
 		o(&cfg)
