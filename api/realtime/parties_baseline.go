@@ -156,6 +156,27 @@ func (l *lastHeld) mayHold(id, key string, value []byte) bool {
 	return (len(l.revisions) > 0 || l.restart || l.base != nil) && l.base.mayHold(id, key, value)
 }
 
+// unmoved is a copy for the client's next connection: what the client has changed since it may hold again, by the log's word.
+func (l *lastHeld) unmoved() *lastHeld {
+	c := &lastHeld{}
+	if l == nil {
+		return c
+	}
+	c.revisions, c.restart = append(c.revisions, l.revisions...), l.restart
+	for id := range l.any {
+		c.add(id, "", nil)
+		c.any[id] = true
+	}
+	for id, m := range l.values {
+		for key, values := range m {
+			for _, v := range values {
+				c.add(id, key, v)
+			}
+		}
+	}
+	return c
+}
+
 // changed notes that the client's own frame moved on from what it held.
 func (l *lastHeld) changed(id, key string) {
 	if l == nil || l.moved[id][key] {

@@ -261,3 +261,22 @@ func TestBaselineRules(t *testing.T) {
 	x.proven = 9
 	check("too much was forgotten", "99", false)
 }
+
+// A client may come back before its last socket is found to be gone: its baseline is that socket's.
+func TestPartiesBackBeforeTheLastSocketIsGone(t *testing.T) {
+	w := newWorld(t)
+	base := w.parties()
+	a, b := w.connect(base, "r", "a"), w.connect(base, "r", "b")
+	a.add("e")
+	b.wait("image:add")
+	b.move("e", 20, 0)
+	w.stored("r", "e", "x", "20")
+	again, _, err := w.dialOld(base, "r", "a", oldOptions{holdPongs: true}) // a is still open
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.move("e", 0, 33) // queued when it knew of no move of b's: e at 0,0
+	go again.read()
+	w.stored("r", "e", "y", "33")
+	w.stored("r", "e", "x", "20")
+}

@@ -85,6 +85,11 @@ func (s *heldStore) take(k heldKey) *lastHeld {
 // lastOf is what the client of x held before it came; nil: nothing.
 func (h *partiesHalf) lastOf(x *partiesPeer, revision uint64) *lastHeld {
 	hub := h.room.hub
+	for _, q := range h.list { // a client may come back before its last socket is found to be gone
+		if y := partiesOf(q); y.key == x.key {
+			return h.heldBy(y)
+		}
+	}
 	if l := hub.held.take(x.key); l != nil {
 		return l
 	}
@@ -96,12 +101,8 @@ func (h *partiesHalf) lastOf(x *partiesPeer, revision uint64) *lastHeld {
 
 // heldBy is what the client of x may hold beside the stored room, now that its connection has ended.
 func (h *partiesHalf) heldBy(x *partiesPeer) *lastHeld {
-	l := x.last
-	if l == nil {
-		l = &lastHeld{}
-	}
-	l.moved, l.base = nil, nil
-	if len(l.revisions) == maxHeldRevs {
+	l := x.last.unmoved()
+	if len(l.revisions) >= maxHeldRevs {
 		l.revisions = l.revisions[1:]
 	}
 	if h.room.head > 0 {
