@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	_ "modernc.org/sqlite" // the driver, pure Go
+	msqlite "modernc.org/sqlite" // the driver, pure Go
+	lib "modernc.org/sqlite/lib"
 )
 
 // FileName is the file below the data directory that holds the tables.
@@ -84,8 +85,27 @@ func (s *Store) open(ctx context.Context, readers int) error {
 	}
 	s.reads.SetMaxOpenConns(readers)
 	s.reads.SetMaxIdleConns(readers)
-	return migrate(ctx, s.writes)
+	return whileBusy(ctx, func() error { return migrate(ctx, s.writes) })
 }
+
+// whileBusy calls fn again while the file is busy, up to busyTimeout. SQLite does not wait by itself where several connections turn a new
+// file into WAL mode, or the last one of another process takes the WAL away: it says SQLITE_BUSY at once, whatever busy_timeout is.
+func whileBusy(ctx context.Context, fn func() error) error {
+	for deadline := time.Now().Add(busyTimeout); ; {
+		err := fn()
+		var e *msqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xFF != lib.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(busyPause):
+		}
+	}
+}
+
+const busyPause = 10 * time.Millisecond
 
 // dsn names the file with PRAGMAs, so that every connection of the pool has them.
 func dsn(path string, pragmas ...string) string {

@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"database/sql"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"time"
 
