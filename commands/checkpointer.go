@@ -148,9 +148,9 @@ func (c *Checkpointer) note(room string, head, checkpointed uint64, certain bool
 	return nil
 }
 
-// settle forgets a room that has nothing outstanding. The caller holds mu.
+// settle forgets a room that has nothing outstanding and may be checkpointed at once should it move on. The caller holds mu.
 func (c *Checkpointer) settle(room string, o *outstanding) {
-	if o.head <= o.checkpointed && !o.queued {
+	if o.head <= o.checkpointed && !o.queued && !time.Now().Before(o.notBefore) {
 		delete(c.rooms, room)
 	}
 }
@@ -168,7 +168,7 @@ func (c *Checkpointer) enqueue(room string, o *outstanding, now time.Time) {
 }
 
 func (c *Checkpointer) watchQuiet(ctx context.Context) {
-	t := time.NewTicker(max(c.cfg.Quiet/10, time.Millisecond))
+	t := time.NewTicker(max(min(c.cfg.Quiet/10, c.cfg.Gap), time.Millisecond))
 	defer t.Stop()
 	for {
 		select {
@@ -177,6 +177,7 @@ func (c *Checkpointer) watchQuiet(ctx context.Context) {
 		case now := <-t.C:
 			c.mu.Lock()
 			for room, o := range c.rooms {
+				c.settle(room, o)
 				if now.Sub(o.seen) >= c.cfg.Quiet || o.head >= o.checkpointed+c.cfg.Every {
 					c.enqueue(room, o, now)
 				}

@@ -71,7 +71,7 @@ func TestCheckpointAfterQuiet(t *testing.T) {
 func TestCheckpointAfterManyRevisions(t *testing.T) {
 	log := openLog(t)
 	d := newNode(t, log)
-	cp := commands.NewCheckpointer(commands.CheckpointConfig{Rooms: d, Every: 50, Quiet: time.Hour})
+	cp := commands.NewCheckpointer(commands.CheckpointConfig{Rooms: d, Every: 50, Quiet: time.Hour, Gap: time.Millisecond})
 	defer cp.Close()
 	followLive(t, log, "r", cp.Handle)
 	createRoom(t, d, "r")
