@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
@@ -118,7 +117,7 @@ type expiring struct{ Authenticator }
 
 func (e expiring) Authenticate(ctx context.Context, token string) (Identity, error) {
 	if token == "expired" {
-		return Identity{}, fmt.Errorf("%w: %w", domain.Errorf(domain.CodeUnauthenticated, "the token has expired"), auth.ErrExpired)
+		return Identity{}, fmt.Errorf("%w: %w", domain.Errorf(domain.CodeUnauthenticated, "the token has expired"), ErrExpired)
 	}
 	return e.Authenticator.Authenticate(ctx, token)
 }
