@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +50,6 @@ type node struct {
 	people  *commands.People
 	assets  *commands.Assets
 	rooms   *commands.Dispatcher
-	prepare *commands.Preparation
 	runner  *projections.Runner
 	caches  *projections.Caches
 	active  lateActive
@@ -159,11 +157,6 @@ func (n *node) openRooms(context.Context) error {
 	n.assets = commands.NewAssets(streams, n.objects)
 	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
-	var urls []string
-	if n.cfg.PublicURL != "" {
-		urls = append(urls, strings.TrimSuffix(n.cfg.PublicURL, "/"))
-	}
-	n.prepare = commands.NewPreparer(commands.PrepareConfig{Rooms: n.rooms, Sealer: n.sealer, Assets: n.assets, PublicURLs: urls})
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,6 +18,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/api/realtime"
 	"github.com/infinite-kanvas/kanvas/api/web"
+	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
@@ -88,6 +90,7 @@ func (n *node) openEdge() (*edge, error) {
 	if n.cfg.PublicURL == "" {
 		n.cfg.PublicURL = "http://" + ln.Addr().String()
 	}
+	prepare := commands.NewPreparer(commands.PrepareConfig{Rooms: n.rooms, Sealer: n.sealer, Assets: n.assets, PublicURLs: []string{strings.TrimSuffix(n.cfg.PublicURL, "/")}})
 	secret, err := config.Secret(n.cfg.Data, "secret")
 	if err != nil {
 		return nil, err
@@ -110,7 +113,7 @@ func (n *node) openEdge() (*edge, error) {
 	limits.MaxSockets, limits.PerAddress, limits.RatesOff = n.cfg.MaxSockets, n.cfg.PerAddress, !n.cfg.RateLimits
 	limits.Coalesce = n.cfg.Coalesce
 	hub := realtime.New(realtime.Config{
-		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Authenticator: sockets{authenticator, n},
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Authenticator: sockets{authenticator, n},
 		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
 		Address: func(r *http.Request) string { return auth.AddressKey(proxies.Client(r)) },
 		Limits:  limits, Logger: n.logger, Registerer: n.reg,
@@ -122,7 +125,7 @@ func (n *node) openEdge() (*edge, error) {
 	n.active.hub.Store(hub)
 	n.onClose("sockets", hub.Drain)
 	handler, err := api.New(api.Config{
-		Rooms: n.rooms, Users: n.people, Preparer: n.prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub,
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies,
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),
@@ -152,6 +155,11 @@ func (e *edge) run(ctx context.Context) error {
 	if !n.cfg.RateLimits {
 		n.logger.Warn("rate_limits_off")
 	}
+	tuning, untune := context.WithCancel(ctx)
+	var tuned sync.WaitGroup
+	tuned.Go(func() { tuneMemory(tuning) })
+	defer tuned.Wait()
+	defer untune()
 	served := make(chan error, 1)
 	go func() { served <- e.srv.Serve(e.ln) }()
 	n.announce(addr)
