@@ -34,6 +34,7 @@ func (m *addMail) deliver(*room) {
 		return
 	}
 	h.items[id] = &item{id: id, adding: &adding{p: p, el: m.cmd.Element}}
+	early := partiesOf(p).early()
 	h.submit(p, m.size, m.cmd, func(err error) {
 		it := h.items[id]
 		mine := it != nil && it.el == nil && it.adding.p == p
@@ -44,6 +45,8 @@ func (m *addMail) deliver(*room) {
 			h.refuse(p, "image:add", id, err)
 		} else if mine {
 			h.refuse(p, "image:add", id, domain.Errorf(domain.CodeConflict, "the id is another element's"))
+		} else if early {
+			h.syncAgain(p)
 		}
 	})
 }
@@ -57,12 +60,15 @@ func (h *partiesHalf) remove(p *peer, id string, size int) {
 	}
 	h.flushItem(it)
 	it.gone = p
+	early := partiesOf(p).early()
 	h.submit(p, size, domain.RemoveElements{IDs: []string{id}}, func(err error) {
 		if it := h.items[id]; it != nil && it.gone == p {
 			it.gone = nil
 		}
 		if err != nil {
 			h.refuse(p, "image:remove", id, err)
+		} else if early {
+			h.syncAgain(p)
 		}
 	})
 }

@@ -308,6 +308,23 @@ func (h *partiesHalf) syncAll() {
 	for _, p := range h.list {
 		partiesOf(p).resync = true
 	}
+	h.sync()
+}
+
+// syncAgain sends p a fresh sync:full where it has sent an addition or removal before it proved to have the last one: clients send what they
+// queued while offline before they have read the sync:full that then takes their own change off their screen.
+func (h *partiesHalf) syncAgain(p *peer) {
+	if !p.gone {
+		partiesOf(p).resync = true
+		h.sync()
+	}
+}
+
+// early: the peer has not proved yet to have the last sync:full.
+func (x *partiesPeer) early() bool { return x.full > x.proven }
+
+// sync has a sync:full sent to those whose resync is set.
+func (h *partiesHalf) sync() {
 	if h.syncing {
 		return
 	}
