@@ -141,9 +141,12 @@ func (p *Preparation) source(ctx context.Context, b by, command string, value js
 		if !domain.Allowed(b.role, command) {
 			return nil, domain.Errorf(domain.CodeForbidden, "a %s may not do this", roleName(b.role))
 		}
-		if id, err = p.cfg.Assets.Store(ctx, b.room, b.actor, src.data); err != nil {
-			return nil, err
-		}
+		id, err = p.cfg.Assets.Store(ctx, b.room, b.actor, src.data)
+	} else {
+		err = p.mayShow(ctx, b, id)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return events.AppendString(nil, assetScheme+id), nil
 }
