@@ -13,6 +13,19 @@ type RawCommand struct {
 	Data    json.RawMessage `json:"data"`
 }
 
+// UnmarshalJSON matches the names of members exactly, as everywhere else, not in any case as the library does. Others are ignored.
+func (r *RawCommand) UnmarshalJSON(b []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(b, &members); err != nil {
+		return err
+	}
+	*r = RawCommand{Data: members["data"]}
+	if name, ok := members["command"]; ok {
+		return json.Unmarshal(name, &r.Command)
+	}
+	return nil
+}
+
 // ParseCommands reads a list of commands, 1 to MaxCommandsPerList, for ParseCommand's rules. The error names the first bad one.
 func ParseCommands(raw []RawCommand) ([]Command, error) {
 	if len(raw) == 0 {

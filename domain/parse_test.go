@@ -111,6 +111,21 @@ func TestParseCommands(t *testing.T) {
 	}
 }
 
+func TestRawCommandNames(t *testing.T) {
+	var raw []RawCommand
+	if err := json.Unmarshal([]byte(`[{"command":"chat.post","data":{"text":"a"},"COMMAND":"undo","Data":{"text":"b"},"x":1},{"Command":"undo"}]`), &raw); err != nil {
+		t.Fatal(err)
+	}
+	if want := []RawCommand{{"chat.post", json.RawMessage(`{"text":"a"}`)}, {}}; !reflect.DeepEqual(raw, want) {
+		t.Errorf("%q", raw)
+	}
+	for _, bad := range []string{`[{"command":5}]`, `["undo"]`, `[[]]`} {
+		if json.Unmarshal([]byte(bad), &raw) == nil {
+			t.Errorf("%s was read", bad)
+		}
+	}
+}
+
 func FuzzParseCommand(f *testing.F) {
 	for name := range parsers {
 		f.Add(name, `{"id":"e","ids":["a"],"set":{"x":1},"unset":["y"],"text":"t","element":{"id":"e","type":"text"},"revision":1,"user_id":"u","role":"viewer","to":"back"}`)
