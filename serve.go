@@ -155,6 +155,7 @@ func (e *edge) run(ctx context.Context) error {
 	if !n.cfg.RateLimits {
 		n.logger.Warn("rate_limits_off")
 	}
+	tuneProcs()
 	tuning, untune := context.WithCancel(ctx)
 	var tuned sync.WaitGroup
 	tuned.Go(func() { tuneMemory(tuning) })
