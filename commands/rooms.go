@@ -170,10 +170,17 @@ func (d *Dispatcher) acquire(ctx context.Context, roomID string) (*slot, error) 
 		s = nil
 	}
 	if s == nil {
-		if len(d.slots) >= d.cfg.MaxRooms && !d.evictOne() {
+		if !d.makePlace(ctx) {
 			d.mu.Unlock()
 			return nil, errTooMany
 		}
+		if d.closed { // while it waited
+			d.mu.Unlock()
+			return nil, errShutdown
+		}
+		s = d.slots[roomID] // somebody else may have loaded it meanwhile
+	}
+	if s == nil {
 		s = &slot{room: roomID, ready: make(chan struct{})}
 		d.slots[roomID] = s
 		d.wg.Go(func() { d.load(s) })

@@ -79,6 +79,8 @@ func (c *partiesConn) readAll() {
 			switch {
 			case errors.Is(err, errFrameTooLarge):
 				c.finish(closing{CloseTooLarge, "", "frame too large"})
+			case errors.Is(err, errNoPlace):
+				c.finish(byeReadOnly)
 			case errors.Is(err, errNoText):
 				c.finish(closing{CloseBadMessage, "", "text frames only"})
 			}

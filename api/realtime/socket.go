@@ -65,6 +65,13 @@ func (h *Hub) open(w http.ResponseWriter, r *http.Request, protocol string, subp
 	up := &upgrader{ResponseWriter: w, hub: h}
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols: subprotocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived: func(context.Context, []byte) bool { // runs in the reader
+			if s.tooFast(h.cfg.Clock()) {
+				s.finish(byeTooMany)
+				return false
+			}
+			return true
+		},
 		OnPongReceived: func(_ context.Context, p []byte) {
 			if s.onPong != nil {
 				s.onPong(p)
@@ -211,6 +218,7 @@ func (s *socket) goingAway() closing {
 
 var (
 	errFrameTooLarge = errors.New("realtime: frame too large")
+	errNoPlace       = errors.New("realtime: too many large frames at once")
 	errNoText        = errors.New("realtime: not a text frame")
 )
 
@@ -231,7 +239,22 @@ func (s *socket) read(limit func() int, handle func([]byte)) error {
 		return errNoText
 	}
 	p := messageBuffers.Get().(*[]byte)
-	b, err := readMessage(r, (*p)[:0], limit())
+	big := false
+	b, err := readMessage(r, (*p)[:0], limit(), func() error {
+		if big = s.hub.gate.enterBig(s.address, s.conn.closing); !big {
+			return errNoPlace
+		}
+		if s.conn.open() { // a closing socket has a shorter one
+			return s.conn.SetReadDeadline(time.Now().Add(bigFrameTimeout))
+		}
+		return nil
+	})
+	if big {
+		defer s.hub.gate.leaveBig(s.address)
+		if err == nil && s.conn.open() {
+			err = s.conn.SetReadDeadline(time.Time{})
+		}
+	}
 	if err == nil {
 		s.hub.met.bytesIn.Add(float64(len(b)))
 		handle(b)
@@ -243,10 +266,16 @@ func (s *socket) read(limit func() int, handle func([]byte)) error {
 	return err
 }
 
-// readMessage appends all of r to b.
-func readMessage(r io.Reader, b []byte, limit int) ([]byte, error) {
+// readMessage appends all of r to b. grow is called once, before b becomes larger than keptBuffer.
+func readMessage(r io.Reader, b []byte, limit int, grow func() error) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
+			if len(b) >= keptBuffer && grow != nil {
+				if err := grow(); err != nil {
+					return b, err
+				}
+				grow = nil
+			}
 			b = append(b, 0)[:len(b)]
 		}
 		n, err := r.Read(b[len(b):cap(b)])

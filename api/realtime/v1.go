@@ -120,6 +120,8 @@ func (c *v1Conn) lost(err error, handshake bool) {
 	switch {
 	case errors.Is(err, errFrameTooLarge):
 		c.finish(closing{CloseTooLarge, domain.CodeTooLarge, "frame too large"})
+	case errors.Is(err, errNoPlace):
+		c.finish(byeReadOnly)
 	case errors.Is(err, errNoText):
 		c.finish(closing{CloseBadMessage, domain.CodeBadRequest, "text frames only"})
 	case handshake && errors.As(err, &timeout) && timeout.Timeout():
