@@ -127,6 +127,10 @@ func (n *node) health(ctx context.Context, out io.Writer) (failed int) {
 }
 
 func (n *node) checkLog(ctx context.Context, r *report) {
+	if err := n.log.Ready(); err != nil {
+		r.line("fail", "log", "%v: edits are refused until it can be written again", err)
+		return
+	}
 	var commits uint64
 	for p := range n.log.Partitions() {
 		_, last, err := n.log.Bounds(ctx, p)

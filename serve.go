@@ -199,6 +199,7 @@ func (n *node) ready(ctx context.Context) []api.Check {
 		return api.Check{Name: name, OK: err == nil, Detail: detail}
 	}
 	_, _, logErr := n.log.Bounds(ctx, 0)
+	logErr = errors.Join(logErr, n.log.Ready())
 	return []api.Check{
 		check("log", "durability "+n.cfg.Durability, logErr),
 		check("tables", "", n.tables.Ping(ctx)),
