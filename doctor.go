@@ -7,11 +7,11 @@ import (
 	"io"
 	"net"
 	"os"
-	"sort"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/infinite-kanvas/kanvas/api/bench"
 	"github.com/infinite-kanvas/kanvas/infra/control"
 )
 
@@ -192,7 +192,7 @@ func checkDisk(r *report, dir string) {
 	} else {
 		r.line("ok", "disk", "%d GiB free", free>>30)
 	}
-	d, err := fsyncTime(dir)
+	d, err := bench.FsyncMedian(dir, 20)
 	switch {
 	case err != nil:
 		r.line("fail", "fsync", "%v", err)
@@ -201,23 +201,4 @@ func checkDisk(r *report, dir string) {
 	default:
 		r.line("ok", "fsync", "takes %s (median of 20)", d.Round(10*time.Microsecond))
 	}
-}
-
-func fsyncTime(dir string) (time.Duration, error) {
-	f, err := os.CreateTemp(dir, ".fsync-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	var took []time.Duration
-	for range 20 {
-		t := time.Now()
-		_, err := f.Write(make([]byte, 512))
-		if err = errors.Join(err, f.Sync()); err != nil {
-			return 0, errors.Join(err, f.Close())
-		}
-		took = append(took, time.Since(t))
-	}
-	sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
-	return took[len(took)/2], f.Close()
 }

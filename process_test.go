@@ -24,6 +24,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	binaryDir = dir
 	bin := filepath.Join(dir, "kanvas")
 	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
 	if err != nil {
@@ -32,10 +33,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
+// binaryDir is where binary built; "" where nothing asked for it.
+var binaryDir string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if bin, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(bin)) // the tests are over, a leftover hurts nobody
+	if binaryDir != "" { // only where a test asked for the program
+		_ = os.RemoveAll(binaryDir) // the tests are over, a leftover hurts nobody
 	}
 	os.Exit(code)
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"sort"
 	"time"
 )
@@ -22,12 +21,11 @@ func (s samples) q(p float64) time.Duration {
 
 // rawFsync measures n times write+fsync of 512 bytes at the end of a file in dir: the floor of every durable ack.
 func rawFsync(dir string, n int) (samples, error) {
-	path := filepath.Join(dir, "fsync.probe")
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(dir, ".fsync-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(path)
+	defer os.Remove(f.Name())
 	defer f.Close()
 	block := make([]byte, 512)
 	var s samples
@@ -42,4 +40,10 @@ func rawFsync(dir string, n int) (samples, error) {
 		s = append(s, time.Since(t))
 	}
 	return s, nil
+}
+
+// FsyncMedian is the median of n times write+fsync of 512 bytes in dir.
+func FsyncMedian(dir string, n int) (time.Duration, error) {
+	s, err := rawFsync(dir, n)
+	return s.q(.5), err
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,13 +70,10 @@ func settings() []setting {
 		return func(c *Config, v string) error { *f(c) = split(v); return nil },
 			func(c *Config) string { return strings.Join(*f(c), ",") }
 	}
-	mk := func(flag, env, help string, set func(*Config, string) error, show func(*Config) string) setting {
-		return setting{flag, env, help, set, show}
-	}
 	all := []setting{}
 	add := func(flag, env, help string) func(func(*Config, string) error, func(*Config) string) {
 		return func(set func(*Config, string) error, show func(*Config) string) {
-			all = append(all, mk(flag, env, help, set, show))
+			all = append(all, setting{flag, env, help, set, show})
 		}
 	}
 	add("listen", "KANVAS_LISTEN", "address to serve on; port 0 picks a free one")(str(func(c *Config) *string { return &c.Listen }))
@@ -149,20 +147,11 @@ func split(v string) []string {
 func Register(fs *flag.FlagSet, names ...string) {
 	d := Default()
 	for _, s := range settings() {
-		if len(names) > 0 && !contains(names, s.flag) {
+		if len(names) > 0 && !slices.Contains(names, s.flag) {
 			continue
 		}
 		fs.String(s.flag, s.show(&d), fmt.Sprintf("%s (%s)", s.help, s.env))
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Load returns defaults overlaid by the environment and by the flags set on fs, and every problem joined in one error.
