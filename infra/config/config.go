@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -35,6 +36,11 @@ type Config struct {
 	MaxSockets int            // on this node
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
+
+	Cloudflare     Cloudflare
+	Upstash        Upstash
+	RatePrefix     string // of the keys that limits on rates are counted under
+	RateIdentifier string // the rest of these keys; {userId} and {action} are filled in
 }
 
 // Default is what runs when nothing is said.
@@ -42,14 +48,25 @@ func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:1999", Data: "data", Partitions: 8, Durability: "always", Replicas: 1,
 		Coalesce: 50 * time.Millisecond, RateLimits: true, LogLevel: "info", MaxSockets: 20_000, PerAddress: 2_000,
+		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", R2: R2{Bucket: "kanvas-images"}},
+		RatePrefix: "rate_limit", RateIdentifier: "{userId}:{action}",
 	}
 }
 
 // setting is one entry of the table that flags, environment and help are made from.
 type setting struct {
-	flag, env, help string
+	flag, env, help string // flag "": the environment alone
 	set             func(*Config, string) error
 	show            func(*Config) string
+	secret          bool // never shown, and no flag, as everybody on the machine sees those
+}
+
+// name is how a setting is called where it is listed.
+func (s *setting) name() string {
+	if s.flag == "" {
+		return s.env
+	}
+	return s.flag
 }
 
 func settings() []setting {
@@ -73,7 +90,7 @@ func settings() []setting {
 	all := []setting{}
 	add := func(flag, env, help string) func(func(*Config, string) error, func(*Config) string) {
 		return func(set func(*Config, string) error, show func(*Config) string) {
-			all = append(all, setting{flag, env, help, set, show})
+			all = append(all, setting{flag: flag, env: env, help: help, set: set, show: show})
 		}
 	}
 	add("listen", "KANVAS_LISTEN", "address to serve on; port 0 picks a free one")(str(func(c *Config) *string { return &c.Listen }))
@@ -130,7 +147,7 @@ func settings() []setting {
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
-	return all
+	return append(all, cloudflareSettings()...)
 }
 
 func split(v string) []string {
@@ -147,7 +164,7 @@ func split(v string) []string {
 func Register(fs *flag.FlagSet, names ...string) {
 	d := Default()
 	for _, s := range settings() {
-		if len(names) > 0 && !slices.Contains(names, s.flag) {
+		if s.flag == "" || len(names) > 0 && !slices.Contains(names, s.flag) {
 			continue
 		}
 		fs.String(s.flag, s.show(&d), fmt.Sprintf("%s (%s)", s.help, s.env))
@@ -161,12 +178,16 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = f.Value.String() })
 	var problems []error
 	for _, s := range settings() {
-		if v := getenv(s.env); v != "" {
+		v, err := environment(getenv, s.env)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		if v != "" {
 			if err := s.set(&c, v); err != nil {
 				problems = append(problems, fmt.Errorf("%s %w", s.env, err))
 			}
 		}
-		if v, ok := given[s.flag]; ok {
+		if v, ok := given[s.flag]; ok && s.flag != "" {
 			if err := s.set(&c, v); err != nil {
 				problems = append(problems, fmt.Errorf("--%s %w", s.flag, err))
 			}
@@ -183,6 +204,29 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 		c.MasterKey = filepath.Join(c.Data, "master.key")
 	}
 	return c, errors.Join(append(problems, c.problems()...)...)
+}
+
+// maxSecretFile is the most bytes of a file that an environment variable names.
+const maxSecretFile = 64 << 10
+
+// environment is a variable's value, or what is in the file that NAME_FILE names, as secrets are mounted into containers.
+func environment(getenv func(string) string, name string) (string, error) {
+	path := getenv(name + "_FILE")
+	if v := getenv(name); v != "" || path == "" {
+		return v, nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxSecretFile {
+		err = fmt.Errorf("is larger than %d bytes", maxSecretFile)
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 func (c *Config) problems() []error {
@@ -234,7 +278,7 @@ func (c *Config) problems() []error {
 	if c.MaxSockets < 1 || c.PerAddress < 1 {
 		bad("max-sockets and max-sockets-per-address: at least 1")
 	}
-	return p
+	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems())
 }
 
 // Loopback reports whether the server listens on a loopback address only.
@@ -255,12 +299,15 @@ func (c *Config) Describe() [][2]string {
 	var out [][2]string
 	for _, s := range settings() {
 		v := s.show(c)
+		if s.secret && v != "" {
+			v = "set"
+		}
 		if s.flag == "nats-url" && v != "" {
 			if u, err := url.Parse(v); err == nil {
 				v = u.Redacted()
 			}
 		}
-		out = append(out, [2]string{s.flag, v})
+		out = append(out, [2]string{s.name(), v})
 	}
 	return out
 }
