@@ -76,6 +76,47 @@ func TestPreviewsAreMergedAndNeverStored(t *testing.T) {
 	}
 }
 
+// Whoever shows a preview has it on screen already: only others are told, also where several show some in one frame.
+func TestAPreviewGoesToTheOthersAlone(t *testing.T) {
+	w := newWorld(t)
+	room := w.room(domain.Public)
+	a, b, c := w.enter(room, "alice", "a"), w.enter(room, "bob", "b"), w.enter(room, "carol", "c")
+	for round := 1; round <= 20; round++ {
+		for _, p := range []*client{a, b, c} { // in one tick, as a rule, with positions between them
+			p.send(`[{"type":"preview","id":"e","set":{"x":%d}},{"type":"cursor","x":%d,"y":1},{"type":"preview","id":"f","set":{"x":%d}}]`, round, round, round)
+		}
+		for _, p := range []*client{a, b, c} {
+			left := map[string]bool{}
+			for _, q := range []*client{a, b, c} {
+				if q != p {
+					left[q.session+"e"], left[q.session+"f"] = true, true
+				}
+			}
+			p.wait("the others' previews", func(m msg) bool {
+				if m.str("type") == "preview" {
+					if m.str("session") == p.session {
+						t.Fatalf("got its own preview: %v", m)
+					}
+					if m["set"].(map[string]any)["x"] == float64(round) {
+						delete(left, m.str("session")+m.str("id"))
+					}
+				}
+				return len(left) == 0
+			})
+		}
+	}
+	// Alone with its preview there is no frame at all for its sender; what comes next is the answer.
+	a.send(`{"type":"preview","id":"g","set":{"x":7}}`)
+	b.wait("the last preview", func(m msg) bool { return m.str("type") == "preview" && m.str("id") == "g" })
+	a.send(`{"type":"ping"}`)
+	a.wait("the pong", func(m msg) bool {
+		if m.str("type") == "preview" && m.str("session") == a.session {
+			t.Fatalf("got its own preview: %v", m)
+		}
+		return m.str("type") == "pong"
+	})
+}
+
 // A preview that was sent before a command never comes after the commit of that command.
 func TestAPreviewNeverFollowsItsCommit(t *testing.T) {
 	w := newWorld(t)

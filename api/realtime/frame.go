@@ -40,6 +40,17 @@ func finishSplit(b []byte, tail int) []byte {
 	return b
 }
 
+// headLength is how many bytes of a frame that finishFrame made come before its message.
+func headLength(frame []byte) int {
+	switch frame[1] {
+	case 126:
+		return 4
+	case 127:
+		return 10
+	}
+	return 2
+}
+
 // appendFrame appends message as a whole text frame: several in one slice are written as one.
 func appendFrame(dst, message []byte) []byte {
 	switch n := len(message); {

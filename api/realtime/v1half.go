@@ -34,8 +34,35 @@ type v1Half struct {
 
 // positions is a shared frame with everything that changed after a tick.
 type positions struct {
-	since uint64
-	frame []byte // nil: nothing
+	since    uint64
+	frame    []byte    // nil: nothing
+	previews []shownBy // whose previews stand where; in the order of the frame
+}
+
+// shownBy is the part of a frame that holds the previews of one peer. Both ends are counted from the frame's end, as the length of its header
+// depends on that of the whole.
+type shownBy struct {
+	of       *peer
+	from, to int
+}
+
+// frameFor is the frame without p's own previews: only others are told of them.
+func (f *positions) frameFor(p *peer) []byte {
+	for _, s := range f.previews {
+		if s.of != p {
+			continue
+		}
+		head, tail := f.frame[headLength(f.frame):len(f.frame)-s.from], f.frame[len(f.frame)-s.to:]
+		b := append(append(newFrame(len(head)+len(tail)), head...), tail...)
+		switch n := len(b) - 1; b[n] {
+		case '[':
+			return nil
+		case ',':
+			b[n] = ']'
+		}
+		return finishFrame(b)
+	}
+	return f.frame
 }
 
 // v1Peer is the room's side of a v1 socket, beside peer.
@@ -296,7 +323,7 @@ func (h *v1Half) moved(t *tick) {
 		if !p.conn.withdraw(&x.position) {
 			x.since = t.no - 1
 		}
-		if frame := h.positionsSince(x.since, t); frame != nil && p.conn.sendEphemeral(frame, &x.position) {
+		if frame := h.positionsSince(x.since, t).frameFor(p); frame != nil && p.conn.sendEphemeral(frame, &x.position) {
 			p.touch()
 			if x.position.state.Load() == receiptDropped {
 				h.room.wantTick = true // once more, when there may be room
@@ -317,26 +344,33 @@ func (h *v1Half) slowDown(t *tick) {
 	}
 }
 
-func (h *v1Half) positionsSince(since uint64, t *tick) []byte {
-	for _, f := range h.frames {
-		if f.since == since {
-			return f.frame
+// positionsSince is made once for all who have seen the tick `since`. It is good until the next call.
+func (h *v1Half) positionsSince(since uint64, t *tick) *positions {
+	for i := range h.frames {
+		if h.frames[i].since == since {
+			return &h.frames[i]
 		}
 	}
 	list := t.moved
 	if since < t.no-1 {
 		list = h.room.peers
 	}
+	f := positions{since: since}
 	b := append(newFrame(64+256*len(list)), '[')
 	for _, p := range list {
 		b = appendPosition(b, p, since)
-		b = appendPreviews(b, p, since)
+		from := len(b)
+		if b = appendPreviews(b, p, since); len(b) > from {
+			f.previews = append(f.previews, shownBy{p, from, len(b)})
+		}
 	}
-	var frame []byte
 	if n := len(b); b[n-1] == ',' {
 		b[n-1] = ']'
-		frame = finishFrame(b)
+		for i := range f.previews {
+			f.previews[i].from, f.previews[i].to = n-f.previews[i].from, n-f.previews[i].to
+		}
+		f.frame = finishFrame(b)
 	}
-	h.frames = append(h.frames, positions{since, frame})
-	return frame
+	h.frames = append(h.frames, f)
+	return &h.frames[len(h.frames)-1]
 }
