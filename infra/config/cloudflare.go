@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 )
 
 // Cloudflare says where D1, KV and R2 are. What is not set stays on this machine: SQLite, JetStream KV, a directory.
@@ -12,6 +14,7 @@ type Cloudflare struct {
 	APIURL        string // of the public API
 	GatewayURL    string // of a gateway Worker in front of D1 and KV; empty: the public API
 	GatewaySecret string // secret; what the gateway Worker asks for
+	Budget        int    // calls of the public API in any five minutes, of this server
 	D1Database    string
 	KVNamespace   string
 	R2            R2
@@ -61,12 +64,22 @@ func cloudflareSettings() []setting {
 		s.secret = true
 		return s
 	}
+	number := func(env, flag, help string, p func(*Config) *int) setting {
+		return setting{flag: flag, env: env, help: help,
+			set: func(c *Config, v string) (err error) {
+				if *p(c), err = strconv.Atoi(v); err != nil {
+					return errors.New("is not a whole number")
+				}
+				return nil
+			}, show: func(c *Config) string { return strconv.Itoa(*p(c)) }}
+	}
 	return []setting{
 		text("CLOUDFLARE_ACCOUNT_ID", "cloudflare-account", "Cloudflare account that D1, KV and R2 are in", func(c *Config) *string { return &c.Cloudflare.Account }),
 		hidden("CLOUDFLARE_API_TOKEN", "token of Cloudflare's API with D1 and KV edit rights", func(c *Config) *string { return &c.Cloudflare.APIToken }),
 		text("KANVAS_CLOUDFLARE_API_URL", "cloudflare-api-url", "Cloudflare's API", func(c *Config) *string { return &c.Cloudflare.APIURL }),
 		text("KANVAS_GATEWAY_URL", "gateway-url", "the Kanvas Worker, which reaches D1 and KV without the API's budget of calls; empty: Cloudflare's API", func(c *Config) *string { return &c.Cloudflare.GatewayURL }),
 		hidden("KANVAS_GATEWAY_SECRET", "what the Worker's gateway asks for", func(c *Config) *string { return &c.Cloudflare.GatewaySecret }),
+		number("KANVAS_CLOUDFLARE_BUDGET", "cloudflare-budget", "calls of Cloudflare's API in five minutes, of the account's 1,200; divide it among nodes", func(c *Config) *int { return &c.Cloudflare.Budget }),
 		text("D1_DATABASE_ID", "d1-database", "D1 database that the tables are also kept in; empty: none", func(c *Config) *string { return &c.Cloudflare.D1Database }),
 		text("KV_NAMESPACE_ID", "kv-namespace", "KV namespace of the cache; empty: in this server", func(c *Config) *string { return &c.Cloudflare.KVNamespace }),
 		text("R2_ACCESS_KEY_ID", "r2-access-key", "access key of the object store; empty: a directory below --data", func(c *Config) *string { return &c.Cloudflare.R2.AccessKey }),
@@ -91,6 +104,9 @@ func (c *Cloudflare) problems() []error {
 		if u.value != "" && !httpURL(u.value) {
 			bad("%s: not an http(s) URL without user and query", u.name)
 		}
+	}
+	if c.Budget < 10 || c.Budget > 1200 {
+		bad("KANVAS_CLOUDFLARE_BUDGET: %d is not 10 to 1200", c.Budget)
 	}
 	if c.D1() || c.KV() {
 		if c.Account == "" {

@@ -48,7 +48,7 @@ func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:1999", Data: "data", Partitions: 8, Durability: "always", Replicas: 1,
 		Coalesce: 50 * time.Millisecond, RateLimits: true, LogLevel: "info", MaxSockets: 20_000, PerAddress: 2_000,
-		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", R2: R2{Bucket: "kanvas-images"}},
+		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", Budget: 900, R2: R2{Bucket: "kanvas-images"}},
 		RatePrefix: "rate_limit", RateIdentifier: "{userId}:{action}",
 	}
 }
