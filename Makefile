@@ -27,7 +27,7 @@ bin/kanvas:
 	$(GO) build -o $@ .
 
 .PHONY: test
-test: deps check race web-test browser fuzz ## everything; installs what it needs and says so
+test: deps check edge race web-test browser fuzz ## everything; installs what it needs and says so
 
 .PHONY: check
 check: ## formatting, vet, staticcheck
@@ -54,6 +54,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 .PHONY: bench
 bench: bin/kanvas ## what it must reach, as ratios against a floor measured in the same run
 	bin/kanvas bench
+
+.PHONY: edge
+edge: ## type check the Worker (infra/edge)
+	cd infra/edge && npm run --silent check
 
 .PHONY: web
 web: ## build the page into api/web/dist (needs Node 20)
