@@ -72,7 +72,7 @@ browser: bin/kanvas ## the page in a real Chromium
 	cd api/web && KANVAS_BIN=$(CURDIR)/bin/kanvas npm run test:browser
 
 .PHONY: deps
-deps: ## installs npm packages by lock file and, where missing, chromium by apt
+deps: ## installs npm packages by lock file, versitygw into bin/tools and, where missing, chromium by apt
 	@.ci/deps
 
 .PHONY: clean

@@ -53,8 +53,13 @@ type Object struct {
 	ModifiedAt  time.Time
 }
 
-// ErrNoObject: there is no object under the key.
-var ErrNoObject = errors.New("objects: no such object")
+// Errors of Objects. Test with errors.Is.
+var (
+	// ErrNoObject: there is no object under the key.
+	ErrNoObject = errors.New("objects: no such object")
+	// ErrObjectsDown: the store did not answer in time, or could not do its work; trying again later may help.
+	ErrObjectsDown = errors.New("objects: the store does not answer")
+)
 
 // Objects stores bytes of assets, snapshots and states too large for a row. Keys are 1–1024 bytes of path elements joined by "/";
 // "." and ".." elements, empty elements and control characters are refused. Put is atomic and durable when it returns.

@@ -41,8 +41,7 @@ var ErrKey = errors.New("objects: bad key")
 type Dir struct {
 	root    string
 	tmp     string
-	seconds *prometheus.HistogramVec
-	bytes   *prometheus.CounterVec
+	metrics *Metrics
 	mu      sync.RWMutex // held for writing while a folder is taken away, so that no Put loses the folder it made
 }
 
@@ -58,23 +57,17 @@ const maxHeader = 1024
 
 // OpenDir uses root, which it makes (mode 0700) where it is missing, and sweeps what an interrupted Put left. reg may be nil.
 func OpenDir(root string, reg prometheus.Registerer) (*Dir, error) {
-	d := &Dir{root: filepath.Join(root, "objects"), tmp: filepath.Join(root, "tmp"),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kanvas_object_seconds", Help: "Time of object store calls by operation.", Buckets: prometheus.ExponentialBuckets(1e-4, 4, 9)}, []string{"op"}),
-		bytes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kanvas_object_bytes_total", Help: "Bytes put into and read from the object store."}, []string{"op"}),
+	metrics, err := NewMetrics(reg, "dir")
+	if err != nil {
+		return nil, err
 	}
+	d := &Dir{root: filepath.Join(root, "objects"), tmp: filepath.Join(root, "tmp"), metrics: metrics}
 	if err := os.RemoveAll(d.tmp); err != nil {
 		return nil, fmt.Errorf("sweep objects: %w", err)
 	}
 	for _, p := range []string{d.root, d.tmp} {
 		if err := os.MkdirAll(p, 0o700); err != nil {
 			return nil, fmt.Errorf("make object directory: %w", err)
-		}
-	}
-	if reg != nil {
-		for _, c := range []prometheus.Collector{d.seconds, d.bytes} {
-			if err := reg.Register(c); err != nil {
-				return nil, fmt.Errorf("objects: %w", err)
-			}
 		}
 	}
 	return d, nil
@@ -116,13 +109,10 @@ func (d *Dir) file(key string) string {
 	return filepath.Join(d.root, filepath.FromSlash(key)) + fileSuffix
 }
 
-func (d *Dir) observe(op string, began time.Time) {
-	d.seconds.WithLabelValues(op).Observe(time.Since(began).Seconds())
-}
-
 // Put implements commands.Objects. The body must have exactly size bytes.
-func (d *Dir) Put(ctx context.Context, key, contentType string, body io.Reader, size int64) error {
-	defer d.observe("put", time.Now())
+func (d *Dir) Put(ctx context.Context, key, contentType string, body io.Reader, size int64) (err error) {
+	began := time.Now()
+	defer func() { d.metrics.Observe("put", began, err) }()
 	if err := CheckKey(key); err != nil {
 		return err
 	}
@@ -140,7 +130,7 @@ func (d *Dir) Put(ctx context.Context, key, contentType string, body io.Reader, 
 	if err := d.place(f.Name(), d.file(key)); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
-	d.bytes.WithLabelValues("put").Add(float64(size))
+	d.metrics.Moved("put", size, time.Since(began))
 	return nil
 }
 
@@ -262,8 +252,9 @@ func (d *Dir) open(key string) (*os.File, int64, commands.Object, error) {
 }
 
 // Get implements commands.Objects. An offset beyond the end gives no bytes.
-func (d *Dir) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, commands.Object, error) {
-	defer d.observe("get", time.Now())
+func (d *Dir) Get(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, o commands.Object, err error) {
+	began := time.Now()
+	defer func() { d.metrics.Observe("get", began, err) }()
 	if err := ctx.Err(); err != nil {
 		return nil, commands.Object{}, err
 	}
@@ -278,7 +269,7 @@ func (d *Dir) Get(ctx context.Context, key string, offset, length int64) (io.Rea
 	if length >= 0 {
 		rest = min(rest, length)
 	}
-	d.bytes.WithLabelValues("get").Add(float64(rest))
+	d.metrics.Moved("get", rest, time.Since(began))
 	return &section{io.NewSectionReader(f, start+offset, rest), f}, o, nil
 }
 
@@ -290,8 +281,9 @@ type section struct {
 func (s *section) Close() error { return s.f.Close() }
 
 // Head implements commands.Objects.
-func (d *Dir) Head(ctx context.Context, key string) (commands.Object, error) {
-	defer d.observe("head", time.Now())
+func (d *Dir) Head(ctx context.Context, key string) (o commands.Object, err error) {
+	began := time.Now()
+	defer func() { d.metrics.Observe("head", began, err) }()
 	if err := ctx.Err(); err != nil {
 		return commands.Object{}, err
 	}
@@ -303,8 +295,9 @@ func (d *Dir) Head(ctx context.Context, key string) (commands.Object, error) {
 }
 
 // Delete implements commands.Objects. Folders that it leaves empty go too.
-func (d *Dir) Delete(ctx context.Context, keys ...string) error {
-	defer d.observe("delete", time.Now())
+func (d *Dir) Delete(ctx context.Context, keys ...string) (err error) {
+	began := time.Now()
+	defer func() { d.metrics.Observe("delete", began, err) }()
 	for _, k := range keys {
 		if err := errors.Join(ctx.Err(), CheckKey(k)); err != nil {
 			return err
@@ -329,10 +322,11 @@ func (d *Dir) prune(folder string) {
 }
 
 // List implements commands.Objects.
-func (d *Dir) List(ctx context.Context, prefix string, yield func(commands.Object) bool) error {
-	defer d.observe("list", time.Now())
+func (d *Dir) List(ctx context.Context, prefix string, yield func(commands.Object) bool) (err error) {
+	began := time.Now()
+	defer func() { d.metrics.Observe("list", began, err) }()
 	var keys []string
-	err := filepath.WalkDir(d.root, func(p string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(d.root, func(p string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // deleted meanwhile
 		}

@@ -23,7 +23,7 @@ func open(t *testing.T, dir string) *Dir {
 }
 
 func TestDir(t *testing.T) {
-	objectstest.Test(t, func(t *testing.T) commands.Objects { return open(t, t.TempDir()) })
+	objectstest.Test(t, func(t *testing.T) commands.Objects { return open(t, t.TempDir()) }, objectstest.Limits{})
 }
 
 func TestDamageIsFoundNotServed(t *testing.T) {

@@ -11,18 +11,30 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/infinite-kanvas/kanvas/commands"
 )
 
+// Limits are what a server that stands in for the real one can't do.
+type Limits struct {
+	// Folders: keys are files in folders, so that one can't be the folder of another, and a folder may go while somebody puts into it.
+	Folders bool
+}
+
 // Test runs the suite; open gives an empty store.
-func Test(t *testing.T, open func(t *testing.T) commands.Objects) {
+func Test(t *testing.T, open func(t *testing.T) commands.Objects, l Limits) {
 	t.Run("what is put is got", func(t *testing.T) { putGet(t, open(t)) })
+	if !l.Folders {
+		t.Run("a name that is also a folder", func(t *testing.T) { alsoFolder(t, open(t)) })
+	}
 	t.Run("ranges", func(t *testing.T) { ranges(t, open(t)) })
 	t.Run("missing", func(t *testing.T) { missing(t, open(t)) })
-	t.Run("listed in order", func(t *testing.T) { list(t, open(t)) })
+	t.Run("listed in order", func(t *testing.T) { list(t, open(t), l) })
+	t.Run("listed over pages", func(t *testing.T) { listPages(t, open(t)) })
 	t.Run("bad keys change nothing", func(t *testing.T) { badKeys(t, open(t)) })
 	t.Run("half a body is nothing", func(t *testing.T) { halfBody(t, open(t)) })
-	t.Run("concurrent", func(t *testing.T) { concurrent(t, open(t)) })
+	t.Run("concurrent", func(t *testing.T) { concurrent(t, open(t), l) })
 }
 
 func put(t *testing.T, o commands.Objects, key, text string) {
@@ -44,7 +56,6 @@ func get(o commands.Objects, key string, offset, length int64) (string, commands
 func putGet(t *testing.T, o commands.Objects) {
 	put(t, o, "images/u/a.png", "one")
 	put(t, o, "images/u/a.png", "two, longer")
-	put(t, o, "images/u", "a name that is also a folder")
 	put(t, o, "empty", "")
 	got, obj, err := get(o, "images/u/a.png", 0, -1)
 	if err != nil || got != "two, longer" || obj.Size != 11 || obj.ContentType != "text/plain" || obj.ETag == "" || obj.ModifiedAt.IsZero() {
@@ -54,10 +65,21 @@ func putGet(t *testing.T, o commands.Objects) {
 	if err != nil || head != obj {
 		t.Fatalf("%+v is not %+v: %v", head, obj, err)
 	}
+	if got, obj, err := get(o, "empty", 0, -1); err != nil || got != "" || obj.Size != 0 {
+		t.Fatalf("%q %v", got, err)
+	}
+}
+
+func alsoFolder(t *testing.T, o commands.Objects) {
+	put(t, o, "images/u/a.png", "below")
+	put(t, o, "images/u", "a name that is also a folder")
 	if got, _, err := get(o, "images/u", 0, -1); err != nil || !strings.HasPrefix(got, "a name") {
 		t.Fatalf("%q %v", got, err)
 	}
-	if got, obj, err := get(o, "empty", 0, -1); err != nil || got != "" || obj.Size != 0 {
+	if err := o.Delete(context.Background(), "images/u"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := get(o, "images/u/a.png", 0, -1); err != nil || got != "below" {
 		t.Fatalf("%q %v", got, err)
 	}
 }
@@ -67,7 +89,7 @@ func ranges(t *testing.T, o commands.Objects) {
 	for _, c := range []struct {
 		offset, length int64
 		want           string
-	}{{0, 3, "012"}, {4, 2, "45"}, {8, 10, "89"}, {9, -1, "9"}, {3, 0, ""}} {
+	}{{0, 3, "012"}, {4, 2, "45"}, {8, 10, "89"}, {9, -1, "9"}, {3, 0, ""}, {10, -1, ""}, {99, 5, ""}} {
 		if got, obj, err := get(o, "r", c.offset, c.length); err != nil || got != c.want || obj.Size != 10 {
 			t.Errorf("%+v: %q %v", c, got, err)
 		}
@@ -90,8 +112,12 @@ func missing(t *testing.T, o commands.Objects) {
 	}
 }
 
-func list(t *testing.T, o commands.Objects) {
-	for _, k := range []string{"b/2", "a/1", "b/10", "b-1", "c", "b/2/x"} {
+func list(t *testing.T, o commands.Objects, l Limits) {
+	below := "b/2/x"
+	if l.Folders {
+		below = "b/2x"
+	}
+	for _, k := range []string{"b/2", "a/1", "b/10", "b-1", "c", below} {
 		put(t, o, k, k)
 	}
 	keys := func(prefix string, most int) (got []string) {
@@ -104,13 +130,44 @@ func list(t *testing.T, o commands.Objects) {
 		}
 		return got
 	}
-	for prefix, want := range map[string]string{"": "a/1 b-1 b/10 b/2 b/2/x c", "b/": "b/10 b/2 b/2/x", "b": "b-1 b/10 b/2 b/2/x", "zz": ""} {
+	for prefix, want := range map[string]string{"": "a/1 b-1 b/10 b/2 " + below + " c", "b/": "b/10 b/2 " + below, "b": "b-1 b/10 b/2 " + below, "zz": ""} {
 		if got := strings.Join(keys(prefix, 100), " "); got != want {
 			t.Errorf("prefix %q: %s, want %s", prefix, got, want)
 		}
 	}
 	if got := keys("", 2); len(got) != 2 {
 		t.Errorf("%v after being told to stop", got)
+	}
+}
+
+// listPages lists more than S3 gives in a page, and deletes more than it takes in a call.
+func listPages(t *testing.T, o commands.Objects) {
+	const n = 1050
+	keys := make([]string, n)
+	var g errgroup.Group
+	g.SetLimit(16)
+	for i := range n {
+		keys[i] = fmt.Sprintf("many/%04d", i)
+		g.Go(func() error { return o.Put(context.Background(), keys[i], "text/plain", strings.NewReader("x"), 1) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	if err := o.List(context.Background(), "many/", func(x commands.Object) bool {
+		if i >= n || x.Key != keys[i] || x.Size != 1 {
+			t.Fatalf("%+v is at place %d", x, i)
+		}
+		i++
+		return true
+	}); err != nil || i != n {
+		t.Fatalf("%d of %d: %v", i, n, err)
+	}
+	if err := o.Delete(context.Background(), keys...); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.List(context.Background(), "many/", func(x commands.Object) bool { t.Errorf("%s is left", x.Key); return true }); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -162,7 +219,12 @@ func halfBody(t *testing.T, o commands.Objects) {
 	}
 }
 
-func concurrent(t *testing.T, o commands.Objects) {
+func concurrent(t *testing.T, o commands.Objects, l Limits) {
+	if l.Folders {
+		for n := range 3 {
+			put(t, o, fmt.Sprintf("f%d/g/stays", n), "so that the folder does")
+		}
+	}
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
