@@ -24,12 +24,7 @@ func (s *Store) Apply(ctx context.Context, projection string, moves []projection
 				return err
 			}
 		}
-		for i := range statements {
-			if err := s.writer.exec(ctx, statements[i].SQL, statements[i].Args...); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.writer.execAll(ctx, statements)
 	})
 	s.observe("apply", start)
 	return err

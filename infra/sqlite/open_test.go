@@ -107,7 +107,7 @@ func TestGuideColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tableColumns(t.Context(), tx, table)
+		got, err := columnsOf(t.Context(), tx, table)
 		if err != nil || len(got) <= len(want) || !reflect.DeepEqual(got[:len(want)], want) {
 			t.Errorf("%s: %v %v", table, got, err)
 		}

@@ -74,6 +74,16 @@ func (w *writer) drop() {
 	w.conn = nil
 }
 
+// execAll runs statements of the transaction in progress, in order.
+func (w *writer) execAll(ctx context.Context, list []projections.Statement) error {
+	for i := range list {
+		if err := w.exec(ctx, list[i].SQL, list[i].Args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // forget closes all prepared statements; DDL needs none of them to be in use.
 func (w *writer) forget() {
 	for _, stmt := range w.prepared {
