@@ -68,6 +68,33 @@ type Statement struct {
 	Args []any
 }
 
+// Limits bound what one transaction of a Store gets, about: a commit is never split, so one alone may need more. 0 means no limit.
+type Limits struct {
+	Statements int
+	Bytes      int // of text
+}
+
+// allow says whether the statements are within the limits.
+func (l Limits) allow(statements []Statement) bool {
+	if l.Statements > 0 && len(statements) > l.Statements {
+		return false
+	}
+	if l.Bytes <= 0 {
+		return true
+	}
+	size := 0
+	for i := range statements {
+		size += len(statements[i].SQL)
+		for _, v := range statements[i].Args {
+			size += 8
+			if s, ok := v.(string); ok {
+				size += len(s)
+			}
+		}
+	}
+	return size <= l.Bytes
+}
+
 // Checkpoint is how far a projection got in a partition: the sequence of the last commit applied, its sum and its time.
 // The zero Checkpoint is the start of the log.
 type Checkpoint struct {
@@ -91,7 +118,7 @@ type Parked struct {
 	Reason    string
 }
 
-// Store keeps the tables. Implementations: SQLite, later D1. Methods may be called concurrently.
+// Store keeps the tables. Implementations: SQLite, D1. Methods may be called concurrently.
 type Store interface {
 	// Apply runs the statements in order and moves the checkpoints, all in one transaction. ErrCheckpoint where one of them isn't at its
 	// From.Seq, ErrRejected where the statements can't ever succeed; after any error nothing was applied, but for errors of a network,

@@ -201,3 +201,6 @@ func (h *History) roomPayload(r *room, actor string) []any {
 	}
 	return []any{r.add()}
 }
+
+// ID is the room's.
+func (r *room) ID() string { return r.id }
