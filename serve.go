@@ -124,8 +124,12 @@ func (n *node) openEdge() (*edge, error) {
 	})
 	n.active.hub.Store(hub)
 	n.onClose("sockets", hub.Drain)
+	limiter, err := n.openLimiter()
+	if err != nil {
+		return nil, err
+	}
 	handler, err := api.New(api.Config{
-		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub,
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub, Limiter: limiter,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies,
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),

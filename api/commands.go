@@ -28,14 +28,14 @@ func (a *API) postCommands(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.count(q, rateCommands, 1); err != nil { // bad bodies count too
+	if err := a.count(c, rateCommands, 1); err != nil { // bad bodies count too
 		return err
 	}
 	req, err := a.readCommands(c, role)
 	if err != nil {
 		return err
 	}
-	if err := a.count(q, rateCommands, len(req.Commands)-1); err != nil {
+	if err := a.count(c, rateCommands, len(req.Commands)-1); err != nil {
 		return err
 	}
 	ctx := c.Request().Context()

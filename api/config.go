@@ -51,6 +51,7 @@ type Config struct {
 	Objects  commands.Objects
 	KV       commands.KV // of the old clients' POST bridge
 	Hub      Hub
+	Limiter  commands.Limiter // of sharedLimits
 
 	Auth         *auth.Authenticator
 	Capabilities *auth.Capabilities
@@ -58,7 +59,7 @@ type Config struct {
 	Tickets      *auth.Tickets // nil: a store of its own
 	Proxies      auth.Proxies  // nil: X-Forwarded-For is not believed
 
-	RateLimits bool // limits on rates; those on sizes are always on
+	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string
 	Ready      func(ctx context.Context) []Check // nil: always ready
 
@@ -72,7 +73,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
 		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
-		"Objects": c.Objects == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+		"Objects": c.Objects == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error
 	for name, absent := range missing {

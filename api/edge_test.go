@@ -270,12 +270,17 @@ func TestRates(t *testing.T) {
 		for i := range 100 {
 			a := w.call("POST", "/v1/guests", "", cmd{"name": "x"}, "X-Forwarded-For", address)
 			if a.status == 429 {
-				if a.refused(429, "rate_limited"); a.header.Get("Retry-After") == "" {
-					t.Error("no Retry-After")
+				if a.refused(429, "rate_limited"); a.header.Get("Retry-After") == "" || a.header.Get(headerRemaining) != "0" {
+					t.Errorf("headers of the refusal: %v", a.header)
 				}
 				return i
 			}
-			a.ok(201)
+			if a.ok(201); a.header.Get(headerLimit) != "30" || a.header.Get(headerReset) == "" {
+				t.Errorf("headers: %v", a.header)
+			}
+			if left := a.header.Get(headerRemaining); i == 0 && address == "198.51.100.1" && left != "29" {
+				t.Errorf("%s left", left)
+			}
 		}
 		return 100
 	}
@@ -316,7 +321,7 @@ func TestRatesRememberABoundedNumberOfCallers(t *testing.T) {
 	if c := r.by[rateReads]; c.order.Len() != callersKept || len(c.byKey) != callersKept {
 		t.Errorf("%d and %d callers are kept", c.order.Len(), len(c.byKey))
 	}
-	if off := newRates(false, time.Now); off.take(rateGuests, "x", 1e6) != 0 {
+	if off := newRates(false, time.Now); off.take(rateReads, "x", 1e6) != 0 {
 		t.Error("limits that are off limit")
 	}
 }

@@ -13,7 +13,7 @@ import (
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-Request-Id"
-	corsExposed = "ETag, Location, Retry-After, Accept-Ranges, Content-Range, Kanvas-Revision, X-Request-Id"
+	corsExposed = "ETag, Location, Retry-After, Accept-Ranges, Content-Range, Kanvas-Revision, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 	corsMaxAge  = "600" // seconds
 )
 

@@ -5,10 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"golang.org/x/time/rate"
 
-	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
@@ -24,15 +22,15 @@ const (
 	rateChanges  rateName = "changes"
 	rateCommands rateName = "commands"
 	rateBridge   rateName = "bridge"
+	rateUploads  rateName = "uploads"
 )
 
-// rateLimits are per user, or per address for anonymous callers; guests are always counted by address.
-var rateLimits = map[rateName]struct {
+// localRates are per user, or per address for anonymous callers, and counted by this process alone: asking a store would cost more than what they
+// bound. sharedLimits are the others.
+var localRates = map[rateName]struct {
 	perSecond rate.Limit
 	burst     int
 }{
-	rateGuests:   {30.0 / 60, 30},
-	rateRooms:    {2, 60},
 	rateTickets:  {10, 100},
 	rateReads:    {100, 1_000},
 	rateAssets:   {500, 5_000}, // a room may show thousands of pictures at once
@@ -49,7 +47,7 @@ const (
 	retryDraining = 2 * time.Second
 )
 
-// rates holds all limits. Safe for concurrent use.
+// rates holds the local limits. Safe for concurrent use.
 type rates struct {
 	on  bool
 	now func() time.Time
@@ -58,7 +56,7 @@ type rates struct {
 
 func newRates(on bool, now func() time.Time) *rates {
 	r := &rates{on: on, now: now, by: map[rateName]*callers{}}
-	for name, l := range rateLimits {
+	for name, l := range localRates {
 		r.by[name] = &callers{limit: l.perSecond, burst: l.burst, order: list.New(), byKey: map[string]*list.Element{}}
 	}
 	return r
@@ -109,30 +107,4 @@ func (c *callers) get(key string) *rate.Limiter {
 	k := &caller{key, rate.NewLimiter(c.limit, c.burst)}
 	c.byKey[key] = c.order.PushFront(k)
 	return k.Limiter
-}
-
-// limit counts every request of a route by name.
-func (a *API) limit(name rateName) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if err := a.count(requestOf(c), name, 1); err != nil {
-				return err
-			}
-			return next(c)
-		}
-	}
-}
-
-// count counts n things of a caller and refuses past the limit.
-func (a *API) count(q *request, name rateName, n int) error {
-	key := callerKey(q)
-	if name == rateGuests {
-		key = "a " + auth.AddressKey(q.client)
-	}
-	wait := a.rates.take(name, key, n)
-	if wait == 0 {
-		return nil
-	}
-	a.metrics.limited.WithLabelValues(string(name)).Inc()
-	return &httpError{reason: domain.Errorf(domain.CodeRateLimited, "too many of these (%s), see Retry-After", name), retry: wait}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
 )
@@ -314,12 +313,4 @@ func (g *streamGate) enter(key string) (leave func(), err error) {
 			delete(g.by, key)
 		}
 	}, nil
-}
-
-// callerKey is what limits count by: the person, or the address of who is nobody.
-func callerKey(q *request) string {
-	if q.user != "" {
-		return "u " + q.user
-	}
-	return "a " + auth.AddressKey(q.client)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/objects"
+	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
 	"github.com/infinite-kanvas/kanvas/infra/sqlite"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
@@ -137,6 +138,10 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		Queries: w.store, Progress: runner, Objects: shelf, KV: w.kv, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
 		Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
 	}
+	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)
+	must(err)
+	w.cfg.Limiter, err = ratelimit.New(ratelimit.Config{Store: limits, Name: "jetstream", Now: w.clock.now, Registerer: reg, Logger: logger})
+	must(err)
 	w.cfg.Hub = newTestHub(t, w.cfg)
 	for _, f := range change {
 		f(&w.cfg)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // Cloudflare says where D1, KV and R2 are. What is not set stays on this machine: SQLite, JetStream KV, a directory.
@@ -90,7 +92,7 @@ func cloudflareSettings() []setting {
 		text("KV_REST_API_URL", "upstash-url", "Upstash-style Redis store that rate limits are counted in; empty: in the log's engine", func(c *Config) *string { return &c.Upstash.URL }),
 		hidden("KV_REST_API_TOKEN", "token of that store", func(c *Config) *string { return &c.Upstash.Token }),
 		text("KANVAS_RATE_PREFIX", "rate-prefix", "start of the keys that rate limits are counted under", func(c *Config) *string { return &c.RatePrefix }),
-		text("KANVAS_RATE_IDENTIFIER", "rate-identifier", "rest of these keys, with {userId} and {action} in it", func(c *Config) *string { return &c.RateIdentifier }),
+		text("KANVAS_RATE_IDENTIFIER", "rate-identifier", "rest of these keys, of {userId}, {ip} and {action}; one without {action} is for AI alone", func(c *Config) *string { return &c.RateIdentifier }),
 	}
 }
 
@@ -143,6 +145,19 @@ func (u *Upstash) problems() []error {
 		return []error{fmt.Errorf("KV_REST_API_URL: not an http(s) URL without user and query")}
 	}
 	return nil
+}
+
+// rateKeyProblems: keys that name nobody would let one caller use up everybody's limit.
+func (c *Config) rateKeyProblems() []error {
+	var p []error
+	if c.RatePrefix == "" || strings.ContainsFunc(c.RatePrefix, unicode.IsSpace) {
+		p = append(p, fmt.Errorf("rate-prefix: %q is empty or has blanks", c.RatePrefix))
+	}
+	rest := strings.NewReplacer("{userId}", "", "{ip}", "", "{action}", "").Replace(c.RateIdentifier)
+	if !strings.Contains(c.RateIdentifier, "{userId}") && !strings.Contains(c.RateIdentifier, "{ip}") || strings.ContainsAny(rest, "{}") || strings.ContainsFunc(rest, unicode.IsSpace) {
+		p = append(p, fmt.Errorf("rate-identifier: %q must name the caller by {userId} or {ip}, and may hold {action}", c.RateIdentifier))
+	}
+	return p
 }
 
 // httpURL does not say what is wrong: the value may hold a secret.

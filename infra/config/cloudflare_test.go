@@ -112,3 +112,16 @@ func TestSettingsFromFiles(t *testing.T) {
 		t.Errorf("a file that is too large: %v", err)
 	}
 }
+
+func TestRateKeysNameTheCaller(t *testing.T) {
+	for identifier, ok := range map[string]bool{
+		"{userId}:{action}": true, "{ip}": true, "{userId}": true, "{action}": false, "everybody": false, "{userId}:{room}": false, "{userId} x": false,
+	} {
+		if _, err := load(t, map[string]string{"KANVAS_RATE_IDENTIFIER": identifier}); (err == nil) != ok {
+			t.Errorf("%q: %v", identifier, err)
+		}
+	}
+	if _, err := load(t, map[string]string{"KANVAS_RATE_PREFIX": "a b"}); err == nil {
+		t.Error("a prefix with a blank is accepted")
+	}
+}

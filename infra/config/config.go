@@ -40,7 +40,7 @@ type Config struct {
 	Cloudflare     Cloudflare
 	Upstash        Upstash
 	RatePrefix     string // of the keys that limits on rates are counted under
-	RateIdentifier string // the rest of these keys; {userId} and {action} are filled in
+	RateIdentifier string // the rest of these keys; {userId}, {ip} and {action} are filled in
 }
 
 // Default is what runs when nothing is said.
@@ -278,7 +278,7 @@ func (c *Config) problems() []error {
 	if c.MaxSockets < 1 || c.PerAddress < 1 {
 		bad("max-sockets and max-sockets-per-address: at least 1")
 	}
-	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems())
+	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems())
 }
 
 // Loopback reports whether the server listens on a loopback address only.

@@ -69,8 +69,10 @@ func TestStoreAway(t *testing.T) {
 			w.WriteHeader(401)
 			fmt.Fprint(w, `{"error":"WRONGPASS"}`)
 		},
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.com/", 307) },
-		"cut":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.com/", http.StatusTemporaryRedirect)
+		},
+		"cut": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-hang:

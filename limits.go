@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
+)
+
+// openLimiter opens the store of the limits that all nodes share: Upstash's where one is configured, else the log's engine.
+func (n *node) openLimiter() (*ratelimit.Limiter, error) {
+	store, name, err := n.openLimitStore()
+	if err != nil {
+		return nil, fmt.Errorf("open limits: %w", err)
+	}
+	return ratelimit.New(ratelimit.Config{Store: store, Name: name, Registerer: n.reg, Logger: n.logger})
+}
+
+func (n *node) openLimitStore() (store commands.Limiter, name string, err error) {
+	if n.cfg.Upstash.URL == "" {
+		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		defer cancel()
+		store, err = ratelimit.OpenJetStream(ctx, n.log.JetStream(), n.log.Replicas(), nil)
+		return store, "jetstream", err
+	}
+	u, err := ratelimit.NewUpstash(ratelimit.UpstashConfig{
+		URL: n.cfg.Upstash.URL, Token: n.cfg.Upstash.Token, Prefix: n.cfg.RatePrefix, Identifier: n.cfg.RateIdentifier,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	n.onClose("limits", func(context.Context) error { u.Close(); return nil })
+	return u, "upstash", nil
+}
