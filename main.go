@@ -40,6 +40,9 @@ type call struct {
 	stdout, stderr io.Writer
 }
 
+// flag is the value of a flag of the subcommand's own.
+func (c *call) flag(name string) string { return c.fs.Lookup(name).Value.String() }
+
 // opening are the settings that say what a data directory is opened with.
 var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level"}
 
@@ -57,6 +60,9 @@ never see half. With --room only that room's rows are made again (and a parked r
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
 		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; what fails says what to do. Exits 1 where a line fails.`, nil, doctor},
+		{"provision", "", "make what Kanvas needs on Cloudflare, or find it in place", `Looks first, prints what it finds and would do, asks, then does it: D1 database and tables, R2 bucket with CORS and lifecycle rules,
+KV namespace, the ids in wrangler.toml, the Worker with its secrets, and a file of settings for the room server. Run it again at
+any time: what is there is kept. Needs CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN.`, provisioning, provisionCloudflare},
 		{"bench", "[floor]", "measure this program against a floor in the same run", `See kanvas bench --help for its own flags.`, []string{}, benchmark},
 	}
 }
@@ -88,6 +94,13 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("name", "", "the name that others see (default: USER)")
 	case "rebuild":
 		fs.String("room", "", "only this room's rows")
+	case "provision":
+		fs.String("wrangler", "infra/edge/wrangler.toml", "the Worker's settings")
+		fs.String("env", "", "environment of wrangler.toml, such as production; empty: its top level")
+		fs.String("env-file", "", "file that the room server's settings are written to, mode 0600 (default DIR/cloudflare.env)")
+		fs.String("origin", "", "URL under which the Worker finds the room server (default: ORIGIN of wrangler.toml)")
+		fs.Bool("dry-run", false, "only say what would be done")
+		fs.Bool("yes", false, "do it without asking")
 	case "bench": // parses its own
 		return c.run(ctx, &call{args: args, getenv: getenv, stdout: stdout, stderr: stderr})
 	}

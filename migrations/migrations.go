@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sort"
+	"strings"
 )
 
 //go:embed *.sql
@@ -45,4 +46,43 @@ func All() ([]Migration, error) {
 		all[i] = Migration{Name: name, SQL: string(sql)}
 	}
 	return all, nil
+}
+
+// Statements cuts the file for D1, which takes one statement an entry. Texts and comments may hold semicolons; there are no triggers.
+func (m Migration) Statements() []string {
+	var out []string
+	sql, from, bare := m.SQL, 0, true // bare: only comments and space since from
+	end := func(to int) {
+		if !bare {
+			out = append(out, strings.TrimSpace(sql[from:to]))
+		}
+		from, bare = to+1, true
+	}
+	for i := 0; i < len(sql); i++ {
+		switch c := sql[i]; {
+		case strings.HasPrefix(sql[i:], "--"):
+			i += until(sql[i:], "\n")
+		case strings.HasPrefix(sql[i:], "/*"):
+			i += until(sql[i:], "*/") + 1
+		case c == '\'' || c == '"':
+			i += 1 + until(sql[i+1:], string(c))
+			bare = false
+		case c == ';':
+			end(i)
+		case c > ' ':
+			bare = false
+		}
+	}
+	if from < len(sql) {
+		end(len(sql))
+	}
+	return out
+}
+
+// until is how far it is to what ends a comment or a text, or to the end.
+func until(s, mark string) int {
+	if i := strings.Index(s, mark); i >= 0 {
+		return i
+	}
+	return len(s)
 }

@@ -72,13 +72,13 @@ func parseManifest(text []byte, env string) (*Manifest, error) {
 	}
 	m.Worker = doc.table("").value("name")
 	if env != "" {
-		if own := doc.table("env."+env).value("name"); own != "" {
+		if own := doc.table("env." + env).value("name"); own != "" {
 			m.Worker = own
 		} else if m.Worker != "" {
 			m.Worker += "-" + env // as wrangler names it
 		}
 	}
-	for k, v := range doc.table(prefix+"vars").values {
+	for k, v := range doc.table(prefix + "vars").values {
 		m.Vars[k] = v.text
 	}
 	var missing []error

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/migrations"
@@ -29,7 +28,7 @@ func (w *Worker) migrate(t testing.TB) {
 		if ran[m.Name] {
 			continue
 		}
-		for _, sql := range split(m.SQL) {
+		for _, sql := range m.Statements() {
 			batch = append(batch, map[string]any{"sql": sql})
 		}
 		batch = append(batch, map[string]any{"sql": "INSERT INTO " + migrations.Table + " (name) VALUES (?)", "params": []any{m.Name}})
@@ -37,38 +36,6 @@ func (w *Worker) migrate(t testing.TB) {
 	if len(batch) > 0 {
 		w.query(t, map[string]any{"batch": batch})
 	}
-}
-
-// split cuts a migration into its statements, without comments.
-func split(sql string) []string {
-	var out []string
-	var one strings.Builder
-	for i := 0; i < len(sql); {
-		switch c := sql[i]; {
-		case strings.HasPrefix(sql[i:], "--"):
-			end := strings.IndexByte(sql[i:], '\n')
-			if end < 0 {
-				end = len(sql) - i
-			}
-			i += end
-			continue
-		case c == '\'' || c == '"':
-			end := strings.IndexByte(sql[i+1:], c)
-			one.WriteString(sql[i : i+1+end+1])
-			i += 1 + end + 1
-			continue
-		case c == ';':
-			out = append(out, strings.TrimSpace(one.String()))
-			one.Reset()
-		default:
-			one.WriteByte(c)
-		}
-		i++
-	}
-	if rest := strings.TrimSpace(one.String()); rest != "" {
-		out = append(out, rest)
-	}
-	return out
 }
 
 // Query runs one statement through the gateway and returns its rows. Parameters are strings, numbers, booleans or nil.
