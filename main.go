@@ -44,7 +44,8 @@ type call struct {
 func (c *call) flag(name string) string { return c.fs.Lookup(name).Value.String() }
 
 // opening are the settings that say what a data directory is opened with.
-var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level"}
+var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level",
+	"cloudflare-account", "cloudflare-api-url", "cloudflare-budget", "gateway-url", "d1-database"}
 
 func subcommands() []subcommand {
 	return []subcommand{
@@ -94,6 +95,9 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("name", "", "the name that others see (default: USER)")
 	case "rebuild":
 		fs.String("room", "", "only this room's rows")
+		fs.String("target", "local", "local or d1: whose tables")
+	case "verify":
+		fs.String("target", "local", "local or d1: whose tables")
 	case "provision":
 		fs.String("wrangler", "infra/edge/wrangler.toml", "the Worker's settings")
 		fs.String("env", "", "environment of wrangler.toml, such as production; empty: its top level")

@@ -16,8 +16,10 @@ import (
 	"github.com/infinite-kanvas/kanvas/api/realtime"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
+	"github.com/infinite-kanvas/kanvas/infra/d1"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/objects"
 	"github.com/infinite-kanvas/kanvas/infra/sqlite"
@@ -46,6 +48,10 @@ type node struct {
 	objects *objects.Dir
 	tables  *sqlite.Store
 
+	cloudflare *cloudflare.Client  // nil until something needs it
+	d1         *d1.Store           // nil: the tables are here alone
+	d1Runner   *projections.Runner // likewise
+
 	sealer  *commands.Sealer
 	people  *commands.People
 	assets  *commands.Assets
@@ -68,7 +74,7 @@ func openNode(ctx context.Context, cfg config.Config, logs io.Writer) (*node, er
 	n := &node{cfg: cfg, logger: telemetry.Logger(logs, cfg.LogLevel), reg: prometheus.NewRegistry(), out: logs}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	for _, step := range []func(context.Context) error{n.openLock, n.openLog, n.openStores, n.openTables, n.openRooms} {
+	for _, step := range []func(context.Context) error{n.openLock, n.openLog, n.openStores, n.openTables, n.openRooms, n.openD1} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
@@ -134,6 +140,9 @@ func (n *node) openTables(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose("tables", func(context.Context) error { return n.tables.Close() })
+	if err := n.dropScratch(); err != nil {
+		return err
+	}
 	// A log shorter than what the tables were made from has lost acknowledged commits: nothing may be appended to it.
 	checkpoints, err := n.tables.Checkpoints(ctx, projections.Tables)
 	if err != nil {
@@ -167,7 +176,11 @@ func (n *node) openRooms(context.Context) error {
 // startProjections follows the log until the node closes.
 func (n *node) startProjections() {
 	ctx, stop := context.WithCancel(context.Background())
-	for what, run := range map[string]func(context.Context) error{"projections": n.runner.Run, "caches": n.caches.Run} {
+	runs := map[string]func(context.Context) error{"projections": n.runner.Run, "caches": n.caches.Run}
+	if n.d1Runner != nil {
+		runs["d1"] = n.d1Runner.Run
+	}
+	for what, run := range runs {
 		n.running.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				n.logger.Error(what+"_ended", "error", err.Error())

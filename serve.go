@@ -59,7 +59,11 @@ func serveNode(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := n.openEdge()
+	err = n.checkD1AtStart(ctx)
+	var e *edge
+	if err == nil {
+		e, err = n.openEdge()
+	}
 	if err == nil {
 		err = e.run(ctx)
 	}
@@ -204,10 +208,10 @@ func (n *node) ready(ctx context.Context) []api.Check {
 	}
 	_, _, logErr := n.log.Bounds(ctx, 0)
 	logErr = errors.Join(logErr, n.log.Ready())
-	return []api.Check{
+	return append([]api.Check{
 		check("log", "durability "+n.cfg.Durability, logErr),
 		check("tables", "", n.tables.Ping(ctx)),
-	}
+	}, n.readyD1()...)
 }
 
 // sockets lets the hub know tokens.

@@ -65,11 +65,13 @@ func (n *node) opPerson(ctx context.Context, args []string, _ io.Writer) error {
 // remote is the subcommand that runs an operation and prints what it says.
 func remote(op string) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
-		args := c.args
-		if f := c.fs.Lookup("room"); f != nil && f.Value.String() != "" {
-			args = append([]string{"--room=" + f.Value.String()}, args...)
+		var flags []string
+		for _, name := range []string{"room", "target"} {
+			if f := c.fs.Lookup(name); f != nil && f.Value.String() != "" {
+				flags = append(flags, "--"+name+"="+f.Value.String())
+			}
 		}
-		return runOp(ctx, c, op, args)
+		return runOp(ctx, c, op, append(flags, c.args...))
 	}
 }
 
@@ -132,18 +134,40 @@ func parseStream(name string) (events.Stream, error) {
 	return s, fmt.Errorf("%q is no room id, user/ID or asset/ID", name)
 }
 
+// target is the projector that --target names, and what else there is in args.
+func (n *node) target(ctx context.Context, args []string) (runner *projections.Runner, room string, rest []string, err error) {
+	target := ""
+	for _, arg := range args {
+		if t, ok := strings.CutPrefix(arg, "--target="); ok {
+			target = t
+		} else if r, ok := strings.CutPrefix(arg, "--room="); ok {
+			room = r
+		} else {
+			rest = append(rest, arg)
+		}
+	}
+	switch target {
+	case "", "local":
+		return n.runner, room, rest, nil
+	case "d1":
+		if n.d1Runner == nil {
+			return nil, "", nil, errors.New("--target d1: D1 is not configured (set D1_DATABASE_ID, CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN)")
+		}
+		return n.d1Runner, room, rest, n.d1.CheckSchema(ctx)
+	}
+	return nil, "", nil, fmt.Errorf("--target %q is neither local nor d1", target)
+}
+
 // opRebuild makes the tables, or one room's rows, again.
 func (n *node) opRebuild(ctx context.Context, args []string, out io.Writer) error {
-	room := ""
-	if len(args) > 0 {
-		if r, ok := strings.CutPrefix(args[0], "--room="); ok {
-			room, args = r, args[1:]
-		}
+	runner, room, args, err := n.target(ctx, args)
+	if err != nil {
+		return fmt.Errorf("rebuild: %w", err)
 	}
 	if len(args) > 1 || (len(args) == 1 && args[0] != projections.Tables) {
 		return fmt.Errorf("rebuild: the only projection is %q", projections.Tables)
 	}
-	r, err := n.runner.Rebuild(ctx, room)
+	r, err := runner.Rebuild(ctx, room)
 	if err != nil {
 		return err
 	}
@@ -175,13 +199,20 @@ func printParked(out io.Writer, parked []projections.Parked) error {
 
 // opVerify checks the log's chain and the tables against it.
 func (n *node) opVerify(ctx context.Context, args []string, out io.Writer) error {
-	room := ""
+	runner, room, args, err := n.target(ctx, args)
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	target := "local"
+	if runner == n.d1Runner {
+		target = "d1"
+	}
 	if len(args) == 1 {
 		room = args[0]
 	} else if len(args) > 1 {
 		return errors.New("verify: at most one room")
 	}
-	v, err := n.runner.Verify(ctx, room)
+	v, err := runner.Verify(ctx, room)
 	if err != nil {
 		return err
 	}
@@ -192,7 +223,7 @@ func (n *node) opVerify(ctx context.Context, args []string, out io.Writer) error
 	if v.Equal {
 		fmt.Fprintf(out, "tables are what the log gives: %s\n", v.DigestLive)
 	} else {
-		fmt.Fprintf(out, "tables differ from the log: %s, the log gives %s (kanvas rebuild mends them)\n", v.DigestLive, v.DigestLog)
+		fmt.Fprintf(out, "tables differ from the log: %s, the log gives %s (kanvas rebuild --target %s mends them)\n", v.DigestLive, v.DigestLog, target)
 	}
 	if err := printParked(out, v.Parked); err != nil {
 		return err

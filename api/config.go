@@ -39,6 +39,8 @@ type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"` // for operators; never a secret
+	// Optional: the node does its work without, only later or slower.
+	Optional bool `json:"optional,omitempty"`
 }
 
 // Config is what New needs. Fields are required unless said otherwise.

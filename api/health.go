@@ -36,7 +36,7 @@ func (a *API) readyz(c echo.Context) error {
 	}
 	status := http.StatusOK
 	for _, check := range answer.Checks {
-		if !check.OK {
+		if !check.OK && !check.Optional {
 			answer.Status, status = "not_ready", http.StatusServiceUnavailable
 		}
 	}

@@ -3,8 +3,8 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -20,9 +20,12 @@ type engine struct {
 	projection string // the name under which checkpoints and parked streams are kept
 	prefix     string // of the tables
 	store      Store
+	limits     Limits
 	tries      int // how often what may pass is tried; 0: until ctx ends
 	log        *slog.Logger
 	metrics    *metrics
+	failed     func(error) bool         // told of each try's error, or nil; says whether it is worth a line in the log. May be nil
+	moved      func(map[int]Checkpoint) // where it stands now, after load and each transaction; may be nil
 
 	positions map[int]Checkpoint
 	parked    map[events.Stream]Parked
@@ -55,17 +58,27 @@ func (e *engine) load(ctx context.Context) error {
 	}
 	e.complete = len(positions) == 0
 	e.metrics.setParked(len(e.parked))
+	e.tell()
 	return nil
 }
 
-// apply brings changes into the tables, in order within each partition. What the store rejects is narrowed down by halves to single
-// changes, whose streams are parked. An error is ErrCheckpoint, ctx's, or, where tries is set, the last one.
+func (e *engine) tell() {
+	if e.moved != nil {
+		e.moved(maps.Clone(e.positions))
+	}
+}
+
+// errSplit: several changes make more than the limits allow.
+var errSplit = errors.New("projections: more than one transaction")
+
+// apply brings changes into the tables, in order within each partition. What is more than the limits is halved; what the store rejects is
+// narrowed down by halves to single changes, whose streams are parked. An error is ErrCheckpoint, ctx's, or, where tries is set, the last one.
 func (e *engine) apply(ctx context.Context, changes []*change) error {
 	if len(changes) == 0 {
 		return nil
 	}
 	err := e.persist(ctx, changes)
-	if !errors.Is(err, ErrRejected) {
+	if !errors.Is(err, ErrRejected) && !errors.Is(err, errSplit) {
 		return err
 	}
 	if len(changes) > 1 {
@@ -86,11 +99,17 @@ func (e *engine) apply(ctx context.Context, changes []*change) error {
 func (e *engine) persist(ctx context.Context, changes []*change) error {
 	for try := 1; ; try++ {
 		err := e.once(ctx, changes)
-		if err == nil || errors.Is(err, ErrCheckpoint) || errors.Is(err, ErrRejected) || ctx.Err() != nil || try == e.tries {
+		if errors.Is(err, ErrRejected) || errors.Is(err, errSplit) {
+			return err
+		}
+		worth := e.failed == nil || e.failed(err)
+		if err == nil || errors.Is(err, ErrCheckpoint) || ctx.Err() != nil || try == e.tries {
 			return err
 		}
 		e.metrics.retried()
-		e.log.WarnContext(ctx, "projection: batch failed, trying again", "event", "projection_retry", "projection", e.projection, "try", try, "error", err)
+		if worth {
+			e.log.WarnContext(ctx, "projection: batch failed, trying again", "event", "projection_retry", "projection", e.projection, "try", try, "error", err)
+		}
 		if err := backoff(ctx, try); err != nil {
 			return err
 		}
@@ -100,14 +119,7 @@ func (e *engine) persist(ctx context.Context, changes []*change) error {
 // backoff waits 20 ms doubled with each try, at most 5 s, with jitter.
 func backoff(ctx context.Context, try int) error {
 	d := min(20*time.Millisecond<<min(try-1, 8), 5*time.Second)
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return sleep(ctx, d/2+rand.N(d/2))
 }
 
 // attempt is what one transaction does.
@@ -144,6 +156,9 @@ func (e *engine) once(ctx context.Context, changes []*change) error {
 		a.done = append(a.done, ch)
 	}
 	statements = append(a.fold.statements(e.prefix), statements...)
+	if len(changes) > 1 && !e.limits.allow(statements) {
+		return errSplit
+	}
 	start := time.Now()
 	if err := e.store.Apply(ctx, e.projection, a.list(), statements); err != nil {
 		return err
@@ -162,6 +177,7 @@ func (e *engine) commit(ctx context.Context, a *attempt) {
 	for p, m := range a.moves {
 		e.positions[p] = m.To
 	}
+	e.tell()
 	if len(e.tails)+len(a.tails) > maxTails {
 		clear(e.tails)
 		e.complete = false
@@ -228,47 +244,4 @@ func (a *attempt) list() []Move {
 		}
 	}
 	return moves
-}
-
-// CheckLog compares a projection's checkpoints with the log: ErrLogShorter, with the partition and by how much, where the log ends
-// before a checkpoint or holds another commit at it. To be called at start, before anything is appended.
-func CheckLog(ctx context.Context, source Source, store Store, projection string) error {
-	checkpoints, err := store.Checkpoints(ctx, projection)
-	if err != nil {
-		return fmt.Errorf("checkpoints of %s: %w", projection, err)
-	}
-	var errs []error
-	for p, c := range checkpoints {
-		errs = append(errs, checkPartition(ctx, source, projection, p, c))
-	}
-	return errors.Join(errs...)
-}
-
-func checkPartition(ctx context.Context, source Source, projection string, p int, c Checkpoint) error {
-	if p >= source.Partitions() {
-		return fmt.Errorf("%w: %s has a checkpoint in partition %d, the log has %d partitions", ErrLogShorter, projection, p, source.Partitions())
-	}
-	_, last, err := source.Bounds(ctx, p)
-	if err != nil {
-		return fmt.Errorf("bounds of partition %d: %w", p, err)
-	}
-	if last < c.Seq {
-		return fmt.Errorf("%w: partition %d of the log ends at sequence %d, %s had applied up to %d: %d commits are missing",
-			ErrLogShorter, p, last, projection, c.Seq, c.Seq-last)
-	}
-	recs, err := source.Next(ctx, p, c.Seq-1, 1, 1)
-	if err != nil {
-		return fmt.Errorf("read partition %d at sequence %d: %w", p, c.Seq, err)
-	}
-	if len(recs) == 0 || recs[0].Seq != c.Seq {
-		return fmt.Errorf("%w: partition %d of the log has no commit at sequence %d, which %s had applied", ErrLogShorter, p, c.Seq, projection)
-	}
-	if c.Sum == "" { // it could not be decoded then either
-		return nil
-	}
-	if _, _, _, _, sum, _, err := events.DecodeHeader(recs[0].Payload); err != nil || sum != c.Sum {
-		return fmt.Errorf("%w: partition %d of the log holds another commit at sequence %d than %s had applied (sum %.64s, not %.64s)",
-			ErrLogShorter, p, c.Seq, projection, sum, c.Sum)
-	}
-	return nil
 }

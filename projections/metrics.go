@@ -11,6 +11,7 @@ type metrics struct {
 	commits, events, retries prometheus.Counter
 	batch, seconds           prometheus.Observer
 	parked, lag, lagSeconds  prometheus.Gauge
+	standby                  prometheus.Gauge
 }
 
 // newMetrics makes and registers them; r may be nil.
@@ -42,7 +43,8 @@ func newMetrics(r prometheus.Registerer, projector string) *metrics {
 		seconds:    histogram("apply_seconds", "Time of a transaction.", prometheus.ExponentialBuckets(0.0001, 2.5, 12)),
 		parked:     gauge("parked_streams", "Streams that are not followed because of a record that could not be applied."),
 		lag:        gauge("lag_commits", "Commits in the log that are not applied yet."),
-		lagSeconds: gauge("lag_seconds", "Age of the newest applied commit while there are commits that are not applied, else 0."),
+		lagSeconds: gauge("lag_seconds", "Age of the oldest commit that is not applied yet, else 0."),
+		standby:    gauge("standby", "1 while another node applies to this store."),
 	}
 }
 
@@ -59,4 +61,12 @@ func (m *metrics) setParked(n int) { m.parked.Set(float64(n)) }
 func (m *metrics) setLag(commits uint64, age time.Duration) {
 	m.lag.Set(float64(commits))
 	m.lagSeconds.Set(age.Seconds())
+}
+
+func (m *metrics) setStandby(on bool) {
+	if on {
+		m.standby.Set(1)
+		return
+	}
+	m.standby.Set(0)
 }

@@ -38,10 +38,14 @@ type Rebuilt struct {
 func (r *Runner) Rebuild(ctx context.Context, room string) (Rebuilt, error) {
 	start := r.cfg.Now()
 	res := Rebuilt{Projection: Tables, Room: room}
-	err := r.withShadow(ctx, r.prep, room, func(s *shadow) error {
+	store, ok := r.cfg.Store.(Shadows)
+	if !ok {
+		return res, fmt.Errorf("rebuild %s: the store %s can't build tables beside the live ones", Tables, r.cfg.Name)
+	}
+	err := r.withShadow(ctx, store, r.prep, room, func(s *shadow) error {
 		r.applying.Lock()
 		defer r.applying.Unlock()
-		if err := s.compare(ctx, &res.DigestBefore, &res.DigestAfter); err != nil {
+		if err := s.compare(ctx, store, &res.DigestBefore, &res.DigestAfter); err != nil {
 			return err
 		}
 		res.Equal = res.DigestBefore == res.DigestAfter
@@ -78,19 +82,16 @@ func (r *Runner) Rebuild(ctx context.Context, room string) (Rebuilt, error) {
 
 // shadow is a second set of tables on its way to where the live ones are.
 type shadow struct {
-	r      *Runner
-	prep   *preparer
-	store  Shadows
-	engine *engine
-	room   string
+	r       *Runner
+	prep    *preparer
+	store   Shadows // that it is in
+	engine  *engine
+	room    string
+	missing map[int]uint64 // commits by partition that the live tables hold and the log does not
 }
 
-// withShadow builds a shadow up to about where the live tables are, calls fn, and removes what is left of it.
-func (r *Runner) withShadow(ctx context.Context, prep *preparer, room string, fn func(*shadow) error) (err error) {
-	store, ok := r.cfg.Store.(Shadows)
-	if !ok {
-		return fmt.Errorf("the store %s can't build tables beside the live ones", r.cfg.Name)
-	}
+// withShadow builds a shadow in store up to about where the live tables are, calls fn, and removes what is left of it.
+func (r *Runner) withShadow(ctx context.Context, store Shadows, prep *preparer, room string, fn func(*shadow) error) (err error) {
 	if room != "" && r.cfg.Streams == nil {
 		return errors.New("one room can't be read: no Streams configured")
 	}
@@ -105,7 +106,7 @@ func (r *Runner) withShadow(ctx context.Context, prep *preparer, room string, fn
 		}
 	}()
 	s := &shadow{r: r, prep: prep, store: store, room: room}
-	s.engine = &engine{projection: Tables + ShadowSuffix, prefix: ShadowPrefix, store: store, tries: rebuildTries, log: r.cfg.Logger, metrics: newMetrics(nil, "shadow")}
+	s.engine = &engine{projection: Tables + ShadowSuffix, prefix: ShadowPrefix, store: store, limits: r.cfg.Limits, tries: rebuildTries, log: r.cfg.Logger, metrics: newMetrics(nil, "shadow")}
 	if err := s.engine.load(ctx); err != nil {
 		return fmt.Errorf("load the position: %w", err)
 	}
@@ -115,26 +116,35 @@ func (r *Runner) withShadow(ctx context.Context, prep *preparer, room string, fn
 	return fn(s)
 }
 
-// toLive brings the shadow to the position of the live tables as stored now.
+// toLive brings the shadow to the position of the live tables as stored now, or to the end of a log that has lost commits.
 func (s *shadow) toLive(ctx context.Context) error {
-	live, err := s.store.Checkpoints(ctx, Tables)
+	live, err := s.r.cfg.Store.Checkpoints(ctx, Tables)
 	if err != nil {
 		return err
 	}
 	targets := map[int]uint64{}
+	s.missing = map[int]uint64{}
 	for p, c := range live {
-		targets[p] = c.Seq
+		last := uint64(0)
+		if p < s.r.cfg.Source.Partitions() {
+			if _, last, err = s.r.cfg.Source.Bounds(ctx, p); err != nil {
+				return fmt.Errorf("bounds of partition %d: %w", p, err)
+			}
+		}
+		if targets[p] = min(c.Seq, last); c.Seq > last {
+			s.missing[p] = c.Seq - last
+		}
 	}
 	return s.catchUp(ctx, targets)
 }
 
 // compare brings the shadow to exactly where the live tables are, which must not move meanwhile, and digests both.
-func (s *shadow) compare(ctx context.Context, live, made *string) error {
+func (s *shadow) compare(ctx context.Context, tables Shadows, live, made *string) error {
 	if err := s.toLive(ctx); err != nil {
 		return err
 	}
 	var err error
-	if *live, err = s.store.Digest(ctx, false, s.room); err != nil {
+	if *live, err = tables.Digest(ctx, false, s.room); err != nil {
 		return err
 	}
 	*made, err = s.store.Digest(ctx, true, s.room)

@@ -27,8 +27,20 @@ type Config struct {
 	// Linger is how long a batch waits for more commits, unless somebody waits for it: 25 ms by default, negative for none. It bounds how
 	// many transactions are made in a second, so a slow store has a long one.
 	Linger time.Duration
+	// Pace, where set, is asked for the linger of each batch in place of Linger.
+	Pace func() time.Duration
 	// Batch is the most commits in a transaction, about: 4,096 by default.
 	Batch int
+	// Limits of a transaction; none by default.
+	Limits Limits
+
+	// Check, where set, is asked before following; while it fails nothing is applied, and it is asked again every 15 s.
+	Check func(ctx context.Context) error
+	// Standby, where positive, is for stores that several nodes write to: one that finds the checkpoint moved by another lets that one go
+	// on, and takes over when commits wait and the checkpoint has not moved between two looks, this far apart.
+	Standby time.Duration
+	// Scratch, where set, opens an empty store for Verify to build its tables in, instead of beside the live ones. drop removes it.
+	Scratch func(ctx context.Context) (store Shadows, drop func() error, err error)
 
 	Caches     *Caches // told of what was applied; may be nil
 	Registerer prometheus.Registerer
@@ -42,6 +54,7 @@ type Runner struct {
 	prep    *preparer
 	metrics *metrics
 	wait    waiters
+	status  status
 
 	building sync.Mutex // held while there is a shadow
 	applying sync.Mutex // held while a batch is applied, and while a rebuild swaps
@@ -78,6 +91,11 @@ func NewRunner(cfg Config) *Runner {
 // Run follows the log until ctx ends; then it returns nil, with no batch half applied. Failures are tried again for ever, and seen in the
 // log and metrics.
 func (r *Runner) Run(ctx context.Context) error {
+	lag, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watchLag(lag) })
+	defer watching.Wait()
+	defer stop()
 	for try := 1; ctx.Err() == nil; try++ {
 		start := r.cfg.Now()
 		err := r.follow(ctx)
@@ -88,16 +106,36 @@ func (r *Runner) Run(ctx context.Context) error {
 			try = 0
 			continue
 		}
+		if errors.Is(err, ErrCheckpoint) && r.cfg.Standby > 0 {
+			r.standBy(ctx)
+			try = 0
+			continue
+		}
 		if r.cfg.Now().Sub(start) > time.Minute {
 			try = 1
 		}
 		r.metrics.retried()
-		r.cfg.Logger.WarnContext(ctx, "projection: starting again from the checkpoint", "event", "projection_restart", "error", err)
-		if backoff(ctx, try) != nil {
+		if r.status.failed(err) {
+			r.cfg.Logger.WarnContext(ctx, "projection: starting again from the checkpoint", "event", "projection_restart", "error", err)
+		}
+		if r.pause(ctx, try, err) != nil {
 			return nil
 		}
 	}
 	return nil
+}
+
+// errCheck: Config.Check failed.
+var errCheck = errors.New("not to be followed")
+
+// checkEvery is how often a Check that failed is asked again.
+const checkEvery = 15 * time.Second
+
+func (r *Runner) pause(ctx context.Context, try int, err error) error {
+	if !errors.Is(err, errCheck) {
+		return backoff(ctx, try)
+	}
+	return sleep(ctx, checkEvery)
 }
 
 // errRestart: a rebuild swapped the tables; positions and parked streams must be read again.
@@ -107,7 +145,13 @@ var errRestart = errors.New("projections: tables were swapped")
 func (r *Runner) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &engine{projection: Tables, store: r.cfg.Store, log: r.cfg.Logger, metrics: r.metrics, applied: r.applied}
+	if r.cfg.Check != nil {
+		if err := r.cfg.Check(ctx); err != nil {
+			return fmt.Errorf("%w: %w", errCheck, err)
+		}
+	}
+	e := &engine{projection: Tables, store: r.cfg.Store, limits: r.cfg.Limits, log: r.cfg.Logger, metrics: r.metrics, applied: r.applied,
+		failed: r.status.failed, moved: r.status.moved}
 	if err := r.begin(ctx, e, func() { cancel(errRestart) }); err != nil {
 		return err
 	}
@@ -119,7 +163,6 @@ func (r *Runner) follow(ctx context.Context) error {
 		g.Go(func() error { return rd.run(gctx) })
 	}
 	g.Go(func() error { return r.applyAll(gctx, e, chunks) })
-	g.Go(func() error { return r.watchLag(gctx, e) })
 	err := g.Wait()
 	if cause := context.Cause(ctx); errors.Is(cause, errRestart) {
 		return cause
@@ -149,120 +192,4 @@ func (r *Runner) end() {
 func (r *Runner) readFailed(ctx context.Context, try int, err error) {
 	r.metrics.retried()
 	r.cfg.Logger.WarnContext(ctx, "projection: reading failed, trying again", "event", "projection_retry", "try", try, "error", err)
-}
-
-// applyAll gathers chunks into batches and applies them.
-func (r *Runner) applyAll(ctx context.Context, e *engine, chunks <-chan chunk) error {
-	for {
-		batch, taken, err := r.gather(ctx, chunks)
-		if err != nil {
-			return err
-		}
-		if err := r.applyBatch(ctx, e, batch); err != nil {
-			return err
-		}
-		for _, c := range taken {
-			close(c)
-		}
-	}
-}
-
-func (r *Runner) applyBatch(ctx context.Context, e *engine, batch []*change) error {
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err // a swap happened meanwhile
-	}
-	return e.apply(ctx, batch)
-}
-
-// gather waits for a first chunk, and for more until Linger is over, the batch is full, or somebody waits for it.
-func (r *Runner) gather(ctx context.Context, chunks <-chan chunk) (batch []*change, taken []chan struct{}, err error) {
-	size := 0
-	var timer <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case c := <-chunks:
-			batch = append(batch, c.changes...)
-			size += c.size
-			if c.taken != nil {
-				taken = append(taken, c.taken)
-			}
-			if len(batch) >= r.cfg.Batch || size >= 2*chunkBytes || r.cfg.Linger < 0 || r.wait.any() {
-				return batch, taken, nil
-			}
-			if timer == nil {
-				t := time.NewTimer(r.cfg.Linger)
-				defer t.Stop()
-				timer = t.C
-			}
-		case <-timer:
-			return batch, taken, nil
-		case <-r.wait.kick:
-			if len(batch) > 0 {
-				return batch, taken, nil
-			}
-		}
-	}
-}
-
-// applied tells whoever waits, and the caches.
-func (r *Runner) applied(batch []*change) {
-	r.wait.advance(batch)
-	if r.cfg.Caches != nil {
-		r.cfg.Caches.applied(batch)
-	}
-}
-
-// lagEvery is how often the log's bounds are compared with the position.
-const lagEvery = 2 * time.Second
-
-func (r *Runner) watchLag(ctx context.Context, e *engine) error {
-	t := time.NewTicker(lagEvery)
-	defer t.Stop()
-	for {
-		if commits, oldest, err := r.lag(ctx, e); err == nil {
-			age := time.Duration(0)
-			if commits > 0 && oldest > 0 {
-				age = max(0, r.cfg.Now().Sub(time.UnixMilli(oldest)))
-			}
-			r.metrics.setLag(commits, age)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
-		}
-	}
-}
-
-// lag counts the commits that are not applied; at is the time of the newest applied commit in the partition that is furthest behind.
-func (r *Runner) lag(ctx context.Context, e *engine) (commits uint64, at int64, err error) {
-	positions := r.positions(e)
-	most := uint64(0)
-	for p := range r.cfg.Source.Partitions() {
-		_, last, err := r.cfg.Source.Bounds(ctx, p)
-		if err != nil {
-			return 0, 0, err
-		}
-		if behind := last - min(last, positions[p].Seq); behind > 0 {
-			commits += behind
-			if behind > most {
-				most, at = behind, positions[p].At
-			}
-		}
-	}
-	return commits, at, nil
-}
-
-func (r *Runner) positions(e *engine) map[int]Checkpoint {
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	positions := make(map[int]Checkpoint, len(e.positions))
-	for p, c := range e.positions {
-		positions[p] = c
-	}
-	return positions
 }

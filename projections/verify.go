@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -49,18 +50,7 @@ func (r *Runner) Verify(ctx context.Context, room string) (Verified, error) {
 	if err != nil {
 		return v, fmt.Errorf("verify: %w", err)
 	}
-	prep := &preparer{canvases: r.cfg.Canvases, unsealer: r.cfg.Unsealer} // no Blobs: nothing is stored
-	store, _ := r.cfg.Store.(Shadows)
-	err = r.withShadow(ctx, prep, room, func(s *shadow) error {
-		r.applying.Lock()
-		defer r.applying.Unlock()
-		if err := s.compare(ctx, &v.DigestLive, &v.DigestLog); err != nil {
-			return err
-		}
-		v.Equal = v.DigestLive == v.DigestLog
-		return store.DropShadow(ctx, Tables)
-	})
-	if err != nil {
+	if err := r.compareTables(ctx, &v); err != nil {
 		return v, fmt.Errorf("verify: compare with the tables: %w", err)
 	}
 	parked, err := r.cfg.Store.Parked(ctx, Tables)
@@ -70,6 +60,38 @@ func (r *Runner) Verify(ctx context.Context, room string) (Verified, error) {
 		}
 	}
 	return v, err
+}
+
+// compareTables digests the live tables and those that the log gives at their position, made beside them or in Scratch.
+func (r *Runner) compareTables(ctx context.Context, v *Verified) (err error) {
+	live, ok := r.cfg.Store.(Shadows)
+	if !ok {
+		return fmt.Errorf("the store %s has no digest", r.cfg.Name)
+	}
+	store := live
+	if r.cfg.Scratch != nil {
+		scratch, drop, serr := r.cfg.Scratch(ctx)
+		if serr != nil {
+			return fmt.Errorf("tables to compare with: %w", serr)
+		}
+		defer func() { err = errors.Join(err, drop()) }()
+		store = scratch
+	}
+	prep := &preparer{canvases: r.cfg.Canvases, unsealer: r.cfg.Unsealer} // no Blobs: nothing is stored
+	return r.withShadow(ctx, store, prep, v.Room, func(s *shadow) error {
+		r.applying.Lock()
+		defer r.applying.Unlock()
+		if err := s.compare(ctx, live, &v.DigestLive, &v.DigestLog); err != nil {
+			return err
+		}
+		v.Equal = v.DigestLive == v.DigestLog
+		for p := range r.cfg.Source.Partitions() {
+			if n := s.missing[p]; n > 0 {
+				v.Bad = append(v.Bad, BadCommit{Partition: p, Seq: s.engine.positions[p].Seq + 1, Err: fmt.Errorf("%w: %d commits that the tables were made from are missing", ErrLogShorter, n)})
+			}
+		}
+		return store.DropShadow(ctx, Tables)
+	})
 }
 
 // chain follows streams from their first commits. Once one is broken, no more is said of it.
