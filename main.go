@@ -54,6 +54,8 @@ The page is at that address. Rooms, history, pictures and keys are kept below --
 same directory refuses to start. At SIGTERM commands under way are finished and sockets told to come back.`, nil, serve},
 		{"token", "USER", "print a token that signs a user in", `The token is for Authorization: Bearer, or a socket's hello. USER is 1 to 64 of A-Z a-z 0-9 _ -.
 Whoever holds the token acts as that user until it expires.`, opening, token},
+		{"edge-key", "", "print the key by which the Worker checks tokens", `A secret: pipe it into wrangler secret put TOKEN_KEY. With it the Worker refuses forged and expired tokens before
+this server hears of them. Whoever has it can sign in as anybody.`, []string{"data"}, edgeKey},
 		{"log", "ROOM", "print a room's commits, one JSON line each", `Prints what the log holds: revisions, events, sums. Personal text stays sealed.
 Takes user/ID and asset/ID for the streams of people and assets.`, opening, remote("log")},
 		{"rebuild", "[PROJECTION]", "make the tables again from the log", `Builds shadow tables beside the live ones, compares the digests and swaps them in one transaction; readers

@@ -113,13 +113,17 @@ func (n *node) openEdge() (*edge, error) {
 	}
 	authenticator := auth.NewAuthenticator(tokens)
 	proxies := auth.Proxies(n.cfg.Proxies)
+	worker, err := auth.NewEdge(n.cfg.Cloudflare.GatewaySecret)
+	if err != nil {
+		return nil, err
+	}
 	limits := realtime.DefaultLimits()
 	limits.MaxSockets, limits.PerAddress, limits.RatesOff = n.cfg.MaxSockets, n.cfg.PerAddress, !n.cfg.RateLimits
 	limits.Coalesce = n.cfg.Coalesce
 	hub := realtime.New(realtime.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Authenticator: sockets{authenticator, n},
 		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
-		Address: func(r *http.Request) string { return auth.AddressKey(proxies.Client(r)) },
+		Address: func(r *http.Request) string { return auth.AddressKey(worker.Client(r, proxies)) },
 		Limits:  limits, Logger: n.logger, Registerer: n.reg,
 		AssetURL: func(room, asset string) string {
 			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room)
@@ -134,7 +138,7 @@ func (n *node) openEdge() (*edge, error) {
 	}
 	handler, err := api.New(api.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, KV: n.kv, Hub: hub, Limiter: limiter,
-		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies,
+		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),
 	})

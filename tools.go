@@ -34,11 +34,7 @@ func token(ctx context.Context, c *call) error {
 	if ttl <= 0 || ttl > maxTokenLife {
 		return fmt.Errorf("token: --ttl %s is not 1s to %s", ttl, maxTokenLife)
 	}
-	secret, err := config.Secret(c.cfg.Data, "secret")
-	if err != nil {
-		return err
-	}
-	tokens, err := auth.NewTokens(secret, time.Now)
+	tokens, err := openTokens(c.cfg.Data)
 	if err != nil {
 		return err
 	}
@@ -50,6 +46,28 @@ func token(ctx context.Context, c *call) error {
 		return err
 	}
 	_, err = fmt.Fprintln(c.stdout, signed)
+	return err
+}
+
+// openTokens opens the signer of this server's tokens.
+func openTokens(dir string) (*auth.Tokens, error) {
+	secret, err := config.Secret(dir, "secret")
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewTokens(secret, time.Now)
+}
+
+// edgeKey prints the key by which the Worker checks tokens.
+func edgeKey(_ context.Context, c *call) error {
+	if len(c.args) > 0 {
+		return fmt.Errorf("edge-key takes no arguments, got %q", c.args)
+	}
+	tokens, err := openTokens(c.cfg.Data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.stdout, tokens.Key())
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -60,6 +61,10 @@ func (a *API) asset(c echo.Context) error {
 	if !shownTypes[row.ContentType] {
 		h.Set("Content-Type", "application/octet-stream")
 		h.Set("Content-Disposition", "attachment")
+	}
+	if a.cfg.EdgeObjects && a.cfg.Edge.AddsObject(c.Request()) {
+		h.Set(auth.ObjectHeader, row.Key)
+		return c.NoContent(http.StatusOK)
 	}
 	return a.serveObject(c, &row)
 }

@@ -60,6 +60,8 @@ type Config struct {
 	Sites        *auth.Sites
 	Tickets      *auth.Tickets // nil: a store of its own
 	Proxies      auth.Proxies  // nil: X-Forwarded-For is not believed
+	Edge         *auth.Edge    // the Worker in front; nil: there is none
+	EdgeObjects  bool          // the Worker reaches what Objects holds, and may add the bytes of assets to our answers
 
 	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string

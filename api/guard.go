@@ -25,7 +25,7 @@ func (a *API) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
-		if !a.cfg.Sites.HostAllowed(r.Host) && !probes[c.Path()] {
+		if !a.cfg.Sites.HostAllowed(r.Host) && !probes[c.Path()] && !a.cfg.Edge.Sent(r) { // the Worker asks under the name of ORIGIN
 			return withStatus(http.StatusMisdirectedRequest, domain.CodeBadRequest, "this server does not go by the name in Host (KANVAS_HOSTS, KANVAS_PUBLIC_URL)")
 		}
 		if p := c.Path(); p != "" && strings.Count(p, "/") != strings.Count(r.URL.EscapedPath(), "/") {

@@ -22,7 +22,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		began := time.Now()
 		q := requestOf(c)
 		q.id = requestID(c.Request())
-		q.client = a.cfg.Proxies.Client(c.Request())
+		q.client = a.cfg.Edge.Client(c.Request(), a.cfg.Proxies)
 		response := c.Response()
 		response.Header().Set("X-Request-Id", q.id)
 		if !long[c.Path()] || c.Request().Method != http.MethodGet {

@@ -290,6 +290,8 @@ func TestOrigins(t *testing.T) {
 		{open, "rooms.example.com", "http://127.0.0.1:3000", false},
 		{open, "evil.test", "https://evil.test", false},
 		{open, "192.0.2.7:1999", "http://192.0.2.7:1999", true},
+		{open, "192.0.2.7:1999", "https://rooms.example.com", true}, // our own page, through a Worker that asks under another name
+		{open, "192.0.2.7:1999", "http://rooms.example.com", false},
 		{local, "127.0.0.1:1999", "http://localhost:3000", true},
 		{local, "127.0.0.1:1999", "http://[::1]:5173", true},
 		{local, "127.0.0.1:1999", "https://app.localhost", true},

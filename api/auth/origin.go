@@ -14,6 +14,7 @@ type Sites struct {
 	hosts    map[string]bool   // lower case, without port
 	origins  map[string]bool   // scheme://host[:port], lower case
 	schemes  map[string]string // host → the only scheme its own pages have, where PublicURL says so
+	public   string            // origin of PublicURL: of our own pages, also where a Worker or proxy in front has another Host than we are asked under
 	loopback bool
 }
 
@@ -38,6 +39,7 @@ func NewSites(origins, hosts []string, publicURL string, loopback bool) (*Sites,
 		}
 		s.hosts[hostname(u.Host)] = true
 		s.schemes[hostname(u.Host)] = strings.ToLower(u.Scheme)
+		s.public = canonicalOrigin(u)
 	}
 	return s, nil
 }
@@ -63,7 +65,7 @@ func (s *Sites) OriginAllowed(r *http.Request) bool {
 	if !ok || len(values) > 1 {
 		return false
 	}
-	return s.origins[canonicalOrigin(u)] || (s.loopback && isLocalhost(hostname(u.Host))) || s.ownPage(u, r.Host)
+	return s.origins[canonicalOrigin(u)] || canonicalOrigin(u) == s.public || (s.loopback && isLocalhost(hostname(u.Host))) || s.ownPage(u, r.Host)
 }
 
 // CookieAllowed reports whether a cookie of the request may say who asks: only with an Origin from KANVAS_ORIGINS.

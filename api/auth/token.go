@@ -154,3 +154,6 @@ func checkUser(id string) error {
 	}
 	return nil
 }
+
+// Key is what the Worker in front needs to check these tokens before the server is bothered: the signing key, 64 characters of hex. A secret.
+func (t *Tokens) Key() string { return hex.EncodeToString(t.key) }

@@ -37,6 +37,9 @@ type Upstash struct {
 	Token string // secret
 }
 
+// minGatewaySecret is what the Worker takes for a secret, in bytes.
+const minGatewaySecret = 32
+
 // D1 reports whether the tables are also kept in D1.
 func (c *Cloudflare) D1() bool { return c.D1Database != "" }
 
@@ -80,7 +83,7 @@ func cloudflareSettings() []setting {
 		hidden("CLOUDFLARE_API_TOKEN", "token of Cloudflare's API with D1 and KV edit rights", func(c *Config) *string { return &c.Cloudflare.APIToken }),
 		text("KANVAS_CLOUDFLARE_API_URL", "cloudflare-api-url", "Cloudflare's API", func(c *Config) *string { return &c.Cloudflare.APIURL }),
 		text("KANVAS_GATEWAY_URL", "gateway-url", "the Kanvas Worker, which reaches D1 and KV without the API's budget of calls; empty: Cloudflare's API", func(c *Config) *string { return &c.Cloudflare.GatewayURL }),
-		hidden("KANVAS_GATEWAY_SECRET", "what the Worker's gateway asks for", func(c *Config) *string { return &c.Cloudflare.GatewaySecret }),
+		hidden("KANVAS_GATEWAY_SECRET", "secret shared with the Worker, at least 32 characters: its gateway asks for it, and by it we know the Worker and sign addresses of pictures", func(c *Config) *string { return &c.Cloudflare.GatewaySecret }),
 		number("KANVAS_CLOUDFLARE_BUDGET", "cloudflare-budget", "calls of Cloudflare's API in five minutes, of the account's 1,200; divide it among nodes", func(c *Config) *int { return &c.Cloudflare.Budget }),
 		text("D1_DATABASE_ID", "d1-database", "D1 database that the tables are also kept in; empty: none", func(c *Config) *string { return &c.Cloudflare.D1Database }),
 		text("KV_NAMESPACE_ID", "kv-namespace", "KV namespace of the cache; empty: in this server", func(c *Config) *string { return &c.Cloudflare.KVNamespace }),
@@ -106,6 +109,9 @@ func (c *Cloudflare) problems() []error {
 		if u.value != "" && !httpURL(u.value) {
 			bad("%s: not an http(s) URL without user and query", u.name)
 		}
+	}
+	if c.GatewaySecret != "" && len(c.GatewaySecret) < minGatewaySecret {
+		bad("KANVAS_GATEWAY_SECRET: has %d characters, at least %d are needed", len(c.GatewaySecret), minGatewaySecret)
 	}
 	if c.Budget < 10 || c.Budget > 1200 {
 		bad("KANVAS_CLOUDFLARE_BUDGET: %d is not 10 to 1200", c.Budget)

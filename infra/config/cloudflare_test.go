@@ -12,7 +12,7 @@ import (
 func onCloudflare() map[string]string {
 	return map[string]string{
 		"CLOUDFLARE_ACCOUNT_ID": "acc", "CLOUDFLARE_API_TOKEN": "hunter2-api", "D1_DATABASE_ID": "db", "KV_NAMESPACE_ID": "ns",
-		"KANVAS_GATEWAY_SECRET": "hunter2-gw", "R2_ACCESS_KEY_ID": "key", "R2_SECRET_ACCESS_KEY": "hunter2-r2",
+		"KANVAS_GATEWAY_SECRET": "hunter2-gateway-of-32-characters", "R2_ACCESS_KEY_ID": "key", "R2_SECRET_ACCESS_KEY": "hunter2-r2",
 		"KV_REST_API_URL": "https://redis.example.com", "KV_REST_API_TOKEN": "hunter2-redis",
 	}
 }
@@ -74,7 +74,7 @@ func TestHalfAConfigurationIsReported(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"KANVAS_GATEWAY_URL": "ftp://x", "KANVAS_R2_ENDPOINT": "s3", "R2_CUSTOM_DOMAIN": "https://u:hunter2@host", "KV_REST_API_URL": "redis://:hunter2@host",
-		"KANVAS_CLOUDFLARE_API_URL": "https://host/?token=hunter2",
+		"KANVAS_CLOUDFLARE_API_URL": "https://host/?token=hunter2", "KANVAS_GATEWAY_SECRET": "hunter2-31-characters-are-too-f",
 	} {
 		env := onCloudflare()
 		env[name] = value

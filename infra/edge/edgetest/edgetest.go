@@ -21,6 +21,17 @@ type Worker struct {
 	Bucket    string // R2
 	S3        S3     // the same bucket by the S3 protocol
 	Dir       string // where workerd keeps its state
+
+	name    string
+	process *process
+}
+
+// PutObject stores an object in the bucket, past every protocol.
+func (w *Worker) PutObject(t testing.TB, key, contentType string, body []byte) {
+	t.Helper()
+	if err := w.process.tell(command{Worker: w.name, Put: key, Type: contentType, Base64: body}); err != nil {
+		t.Fatalf("put %s: %v", key, err)
+	}
 }
 
 // S3 is how to reach a Worker's bucket with an S3 client (path style, region "auto").
@@ -41,7 +52,7 @@ type options struct {
 // WithDir keeps workerd's state in dir, where a later Start or wrangler finds it again. The default is a directory that ends with the test.
 func WithDir(dir string) Option { return func(o *options) { o.dir = dir } }
 
-// WithVar sets a variable or secret of the Worker, such as ORIGIN.
+// WithVar sets a variable or secret of the Worker, such as ORIGIN. An empty one is not set.
 func WithVar(name, value string) Option { return func(o *options) { o.vars[name] = value } }
 
 // WithoutMigrations leaves the D1 database empty.

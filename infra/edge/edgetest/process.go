@@ -155,7 +155,19 @@ func (p *process) ask(line []byte, within time.Duration) (answer, error) {
 }
 
 func (p *process) reset(name string) error {
-	line, err := json.Marshal(map[string]string{"reset": name})
+	return p.tell(command{Worker: name})
+}
+
+// command is what serve.mjs does to a Worker: put an object, or without one forget everything.
+type command struct {
+	Worker string `json:"worker"`
+	Put    string `json:"put,omitempty"` // key
+	Type   string `json:"type,omitempty"`
+	Base64 []byte `json:"base64"`
+}
+
+func (p *process) tell(c command) error {
+	line, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
@@ -182,7 +194,7 @@ func (p *process) stop() error {
 func (p *process) worker(s spec) *Worker {
 	return &Worker{
 		URL: p.urls[s.Name], Secret: s.Vars["GATEWAY_SECRET"], Account: s.Vars["ACCOUNT_ID"],
-		Database: s.Database, Namespace: s.Namespace, Bucket: s.Bucket, Dir: p.dir,
+		name: s.Name, process: p, Database: s.Database, Namespace: s.Namespace, Bucket: s.Bucket, Dir: p.dir,
 		S3: S3{Endpoint: p.entry + "/cdn-cgi/local/r2/s3", AccessKey: s.S3.AccessKeyID, SecretKey: s.S3.SecretAccessKey},
 	}
 }

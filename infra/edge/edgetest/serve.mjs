@@ -1,5 +1,5 @@
 // Runs the Worker on workerd for the Go tests. It reads one line of JSON with what to run, prints one line with the addresses, then takes
-// `{"reset": name}` lines and answers each with a line. It ends when its input ends, so that no test leaves it behind.
+// lines that say what to do to one of the Workers, and answers each with a line. It ends when its input ends, so that no test leaves it behind.
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -74,8 +74,10 @@ for (const w of config.workers) urls[w.name] = (await mf.unsafeGetDirectURL(w.na
 say({ entry: entry.origin, urls, dir })
 
 for (let command; (command = await read());) {
+  const worker = config.workers.find((w) => w.name === command.worker)
   try {
-    await reset(mf, config.workers.find((w) => w.name === command.reset))
+    if (command.put) await (await mf.getR2Bucket("KANVAS_IMAGES", worker.name)).put(command.put, Buffer.from(command.base64 ?? "", "base64"), { httpMetadata: { contentType: command.type } })
+    else await reset(mf, worker)
     say({ ok: true })
   } catch (error) {
     say({ error: String(error) })
