@@ -62,7 +62,7 @@ Takes user/ID and asset/ID for the streams of people and assets.`, opening, remo
 never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
-		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; what fails says what to do. Exits 1 where a line fails.`, nil, doctor},
+		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; below what does not work stands what to do. Exits 1 where a line fails. Everything is looked at at once, and each thing has a deadline.`, nil, examine},
 		{"provision", "", "make what Kanvas needs on Cloudflare, or find it in place", `Looks first, prints what it finds and would do, asks, then does it: D1 database and tables, R2 bucket with CORS and lifecycle rules,
 KV namespace, the ids in wrangler.toml, the Worker with its secrets, and a file of settings for the room server. Run it again at
 any time: what is there is kept. Needs CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN.`, provisioning, provisionCloudflare},
@@ -100,6 +100,8 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "verify":
 		fs.String("target", "local", "local or d1: whose tables")
+	case "doctor":
+		fs.Bool("json", false, "print one JSON object")
 	case "provision":
 		fs.String("wrangler", "infra/edge/wrangler.toml", "the Worker's settings")
 		fs.String("env", "", "environment of wrangler.toml, such as production; empty: its top level")

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -158,7 +157,7 @@ func (p *Provisioner) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.query(ctx, migrations.CreateTable); err != nil && !errors.Is(err, cloudflare.ErrUnknown) {
+	if _, err := Query(ctx, p.Client, p.databaseID, migrations.CreateTable); err != nil && !errors.Is(err, cloudflare.ErrUnknown) {
 		return p.problem(areaD1, err, "make the table %s", migrations.Table)
 	}
 	for tries := 0; ; tries++ {
@@ -183,7 +182,12 @@ func noted(m migrations.Migration) []string {
 
 // pendingMigrations compares wrangler's table with the files. It makes no table.
 func (p *Provisioner) pendingMigrations(ctx context.Context, all []migrations.Migration) ([]migrations.Migration, error) {
-	done, err := p.appliedMigrations(ctx)
+	return Pending(ctx, p.Client, p.databaseID, all)
+}
+
+// Pending are the migrations that a D1 database lacks, as wrangler notes them. It changes nothing.
+func Pending(ctx context.Context, c *cloudflare.Client, databaseID string, all []migrations.Migration) ([]migrations.Migration, error) {
+	done, err := applied(ctx, c, databaseID)
 	if err != nil {
 		return nil, err
 	}
@@ -200,70 +204,67 @@ func (p *Provisioner) pendingMigrations(ctx context.Context, all []migrations.Mi
 	return pending, nil
 }
 
-func (p *Provisioner) appliedMigrations(ctx context.Context) (map[string]bool, error) {
+func applied(ctx context.Context, c *cloudflare.Client, databaseID string) (map[string]bool, error) {
 	done := map[string]bool{}
-	var rows []struct {
-		Name string `json:"name"`
+	found, err := Tables(ctx, c, databaseID, migrations.Table)
+	if err != nil || len(found) == 0 {
+		return done, err
 	}
-	err := p.Client.Retry(ctx, func() error {
-		if err := p.rows(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = '"+migrations.Table+"'", &rows); err != nil || len(rows) == 0 {
-			return err
+	err = c.Retry(ctx, func() error {
+		rows, err := Query(ctx, c, databaseID, "SELECT name FROM "+migrations.Table+" ORDER BY id")
+		for _, r := range rows {
+			done[fmt.Sprint(r["name"])] = true
 		}
-		return p.rows(ctx, "SELECT name FROM "+migrations.Table+" ORDER BY id", &rows)
+		return err
 	})
-	for _, r := range rows {
-		done[r.Name] = true
-	}
 	return done, err
 }
+
+// Tables are those of the names that a D1 database has.
+func Tables(ctx context.Context, c *cloudflare.Client, databaseID string, names ...string) (found []string, err error) {
+	sql := "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('" + strings.Join(names, "', '") + "') ORDER BY name"
+	err = c.Retry(ctx, func() error {
+		rows, err := Query(ctx, c, databaseID, sql)
+		found = nil
+		for _, r := range rows {
+			found = append(found, fmt.Sprint(r["name"]))
+		}
+		return err
+	})
+	return found, err
+}
+
+// guideTables are the integration guide's.
+var guideTables = []string{"users", "rooms", "room_participants", "canvas_states", "assets"}
 
 // refuseForeignTables: a database where something else made tables of our names can't be taken over.
 func (p *Provisioner) refuseForeignTables(ctx context.Context) error {
 	doing := fmt.Sprintf("look at the tables of D1 database %q", p.Manifest.Database)
-	var rows []struct {
-		Name string `json:"name"`
-	}
-	err := p.Client.Retry(ctx, func() error {
-		return p.rows(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('users', 'rooms', 'room_participants', 'canvas_states', 'assets') ORDER BY name", &rows)
-	})
-	if err != nil {
+	found, err := Tables(ctx, p.Client, p.databaseID, guideTables...)
+	if err != nil || len(found) == 0 {
 		return p.problem(areaD1, err, "%s", doing)
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	var found []string
-	for _, r := range rows {
-		found = append(found, r.Name)
 	}
 	return &Problem{Doing: doing, Err: fmt.Errorf("it has %s already, and %s does not say from which migration", strings.Join(found, ", "), migrations.Table),
 		Next: "give Kanvas a database of its own: another database_name in wrangler.toml, and no database_id"}
 }
 
-// rows reads the rows of one statement.
-func (p *Provisioner) rows(ctx context.Context, sql string, into any) error {
-	raw, err := p.query(ctx, sql)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("read the answer of D1: %w", err)
-	}
-	return nil
-}
-
-// query runs one statement and gives its rows.
-func (p *Provisioner) query(ctx context.Context, sql string) (json.RawMessage, error) {
+// Query runs one statement of a D1 database and gives its rows.
+func Query(ctx context.Context, c *cloudflare.Client, databaseID, sql string) ([]map[string]any, error) {
 	var body d1.DatabaseQueryParamsBodyD1SingleQuery
 	set(&body.Sql.Value, &body.Sql.Present, sql)
-	res, err := p.send(ctx, body)
-	if err != nil {
+	res, err := send(ctx, c, databaseID, body)
+	if err != nil || len(res) == 0 {
 		return nil, err
 	}
-	if len(res) == 0 || res[0].Results == nil {
-		return json.RawMessage("[]"), nil
+	rows := make([]map[string]any, len(res[0].Results))
+	for i, r := range res[0].Results {
+		row, ok := r.(map[string]any)
+		if !ok {
+			return nil, errors.New("D1 answered with rows that have no names")
+		}
+		rows[i] = row
 	}
-	return json.Marshal(res[0].Results)
+	return rows, nil
 }
 
 // batch runs all statements or none.
@@ -274,14 +275,14 @@ func (p *Provisioner) batch(ctx context.Context, statements []string) error {
 	}
 	var body d1.DatabaseQueryParamsBodyMultipleQueries
 	set(&body.Batch.Value, &body.Batch.Present, list)
-	_, err := p.send(ctx, body)
+	_, err := send(ctx, p.Client, p.databaseID, body)
 	return err
 }
 
-func (p *Provisioner) send(ctx context.Context, body d1.DatabaseQueryParamsBodyUnion) ([]d1.QueryResult, error) {
+func send(ctx context.Context, c *cloudflare.Client, databaseID string, body d1.DatabaseQueryParamsBodyUnion) ([]d1.QueryResult, error) {
 	params := d1.DatabaseQueryParams{Body: body}
-	set(&params.AccountID.Value, &params.AccountID.Present, p.Client.Account())
-	res, err := p.databases().Query(ctx, p.databaseID, params)
+	set(&params.AccountID.Value, &params.AccountID.Present, c.Account())
+	res, err := d1.NewDatabaseService(c.Options(areaD1.service, cloudflare.Durable)...).Query(ctx, databaseID, params)
 	if err != nil {
 		return nil, err
 	}

@@ -100,3 +100,12 @@ func code(err error, codes ...int) bool {
 	}
 	return false
 }
+
+// Advice says what to do about a failed call that needs the permission ("": the token itself).
+func Advice(c *cloudflare.Client, permission string, err error) string {
+	a := area{"", permission}
+	if permission == "" {
+		a = areaToken
+	}
+	return (&Provisioner{Options: Options{Client: c}}).next(a, err)
+}

@@ -2,6 +2,7 @@ package provisiontest
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,6 +23,13 @@ func (c *Cloudflare) r2(r *request) (any, any, error) {
 		}
 		c.Buckets[in.Name] = &Bucket{}
 		return map[string]any{"name": in.Name}, nil, nil
+	}
+	if r.is("GET", "buckets") {
+		list := []any{}
+		for _, name := range slices.Sorted(maps.Keys(c.Buckets)) {
+			list = append(list, map[string]any{"name": name})
+		}
+		return map[string]any{"buckets": list}, nil, nil
 	}
 	if len(r.path) < 2 || r.path[0] != "buckets" {
 		return nil, nil, noRoute(r)
