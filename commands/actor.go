@@ -28,6 +28,8 @@ type actor struct {
 	onFail  func(error)     // tells the dispatcher that the room is damaged
 	revLast atomic.Uint64   // durable revision
 	viewNow atomic.Pointer[View]
+	past    *viewCache                  // the dispatcher's
+	kept    atomic.Pointer[domain.Room] // see keepCheckpoint
 
 	// ----
 	room     *domain.Room // durable between turns
@@ -35,6 +37,7 @@ type actor struct {
 	carried  []events.Done // of commands that changed nothing: they go with the next commit
 	batch    batch
 	mustSync bool    // an outcome is unknown: read the tail before anything is decided
+	exact    bool    // the state is what a fold of the log gives: nothing was ever carried, which moves the time it is remembered under
 	people   *people // of the newest View; nil after a change
 }
 
@@ -45,6 +48,8 @@ func newActor(d *Dispatcher, roomID string) *actor {
 		limit:  min(d.cfg.Log.MaxPayload(), MaxCommitBytes),
 		box:    newMailbox(),
 		base:   d.base,
+		past:   &d.past,
+		exact:  true,
 		done:   make(chan struct{}),
 	}
 }

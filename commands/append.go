@@ -107,6 +107,7 @@ func (a *actor) settle(ps []pending, err *domain.Error) {
 		if ans.done != nil {
 			a.room.Remember(*ans.done, b.at)
 			a.carried = append(a.carried, *ans.done)
+			a.exact = false
 		}
 	}
 	a.room.Release()
@@ -117,6 +118,7 @@ func (a *actor) settle(ps []pending, err *domain.Error) {
 // carry keeps what a batch without events has to say for the next commit.
 func (a *actor) carry(b *batch) {
 	a.carried = append(a.carried[:0], b.done...)
+	a.exact = a.exact && len(a.carried) == 0
 	a.trimCarried()
 }
 

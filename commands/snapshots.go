@@ -25,11 +25,14 @@ type SnapshotSource interface {
 	SnapshotAt(ctx context.Context, room string, revision uint64) ([]byte, SnapshotRef, error)
 }
 
-// SnapshotAt implements SnapshotSource from the nearest snapshot and the log; the bytes depend on the log alone. CodeNotFound where there is no such
-// revision, CodeConflict where it is within a commit.
+// SnapshotAt implements SnapshotSource from what the actor kept at its checkpoint, or from the nearest snapshot and the log; the bytes are the same
+// and depend on the log alone. CodeNotFound where there is no such revision, CodeConflict where it is within a commit.
 func (d *Dispatcher) SnapshotAt(ctx context.Context, roomID string, revision uint64) (body []byte, ref SnapshotRef, err error) {
 	if !domain.ValidRoomID(roomID) || revision == 0 {
 		return nil, SnapshotRef{}, errNoRoom
+	}
+	if room := d.takeCheckpoint(roomID, revision); room != nil {
+		return room.EncodeSnapshot(), snapshotRef(room), nil
 	}
 	err = d.heavy(ctx, func(ctx context.Context) error {
 		f, err := d.foldAt(ctx, roomID, revision)
@@ -40,10 +43,14 @@ func (d *Dispatcher) SnapshotAt(ctx context.Context, roomID string, revision uin
 			return domain.Errorf(domain.CodeConflict, "revision %d is within a commit", revision)
 		}
 		body = f.room.EncodeSnapshot()
-		ref = SnapshotRef{Revision: revision, Seq: f.room.Seq(), Sum: f.room.Sum(), Key: SnapshotKey(roomID, revision)}
+		ref = snapshotRef(f.room)
 		return nil
 	})
 	return body, ref, err
+}
+
+func snapshotRef(r *domain.Room) SnapshotRef {
+	return SnapshotRef{Revision: r.Revision(), Seq: r.Seq(), Sum: r.Sum(), Key: SnapshotKey(r.ID(), r.Revision())}
 }
 
 // SnapshotConfig is what a SnapshotWriter needs.
