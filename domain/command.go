@@ -67,6 +67,8 @@ type (
 		ID    string
 		Set   events.Members
 		Unset []string
+		// sound: Set and Unset were checked when they were parsed. Whoever puts another value in puts in compact JSON.
+		sound bool
 	}
 	RemoveElements  struct{ IDs []string }
 	ReorderElements struct {
@@ -116,9 +118,15 @@ func (Undo) CommandName() string              { return "undo" }
 func (Redo) CommandName() string              { return "redo" }
 func (Restore) CommandName() string           { return "canvas.restore" }
 
-// ParseCommand reads a command of the v1 contract (the ones clients may send). data must have passed events.CheckJSON.
+// ParseCommand reads a command of the v1 contract (the ones clients may send). data is not kept.
 // A data URL in src is allowed here (commands take it out before Decide), so an element may be larger than MaxElementBytes.
 // Errors are *Error with CodeInvalidCommand or CodeTooLarge.
 func ParseCommand(name string, data json.RawMessage) (Command, error) {
 	return parseCommand(name, data)
+}
+
+// ParseCompact is ParseCommand for data that is compact JSON and passed events.CheckJSON with MaxDataDepth: it is not looked at again. The
+// command keeps parts of data, which nobody may change from then on.
+func ParseCompact(name string, data json.RawMessage) (Command, error) {
+	return parseCompact(name, data)
 }

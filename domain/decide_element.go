@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -70,13 +69,15 @@ func quotedZ(z string) []byte {
 }
 
 func (d *decider) patch(c PatchElement) error {
-	set, err := checkSet(c.Set)
-	if err != nil {
-		return err
-	}
-	unset, err := checkUnset(c.Unset, set)
-	if err != nil {
-		return err
+	set, unset := c.Set, c.Unset
+	if !c.sound {
+		var err error
+		if set, err = checkSet(set); err != nil {
+			return err
+		}
+		if unset, err = checkUnset(unset, set); err != nil {
+			return err
+		}
 	}
 	e := d.room.canvas.byID[c.ID]
 	if e == nil {
@@ -139,20 +140,15 @@ func memberBytes(key string, value []byte) int {
 func checkSet(set events.Members) (events.Members, error) {
 	own := false
 	for i := range set {
-		if err := checkKey(set[i].Key); err != nil {
-			return nil, err
-		}
-		if err := events.CheckJSON(set[i].Value, MaxJSONDepth-1); err != nil {
+		form, err := events.InspectJSON(set[i].Value, MaxJSONDepth-1)
+		if err != nil {
 			return nil, jsonError(err)
 		}
-		if bytes.ContainsAny(set[i].Value, " \t\r\n") {
+		if form.Space {
 			if !own {
 				set, own = slices.Clone(set), true
 			}
 			set[i].Value = events.Compact(nil, set[i].Value)
-		}
-		if err := checkMember(set[i].Key, set[i].Value); err != nil {
-			return nil, err
 		}
 	}
 	byKey := func(a, b events.Member) int { return strings.Compare(a.Key, b.Key) }
@@ -160,12 +156,23 @@ func checkSet(set events.Members) (events.Members, error) {
 		set = slices.Clone(set)
 		set.Sort()
 	}
-	for i := 1; i < len(set); i++ {
-		if set[i-1].Key == set[i].Key {
-			return nil, Errorf(CodeInvalidCommand, "set: a member is there twice")
+	return set, checkMembers(set)
+}
+
+// checkMembers refuses members that a patch can't set. set is sorted, its values are compact JSON.
+func checkMembers(set events.Members) error {
+	for i := range set {
+		if err := checkKey(set[i].Key); err != nil {
+			return err
+		}
+		if err := checkMember(set[i].Key, set[i].Value); err != nil {
+			return err
+		}
+		if i > 0 && set[i-1].Key == set[i].Key {
+			return Errorf(CodeInvalidCommand, "set: a member is there twice")
 		}
 	}
-	return set, nil
+	return nil
 }
 
 // checkUnset refuses members that a patch can't unset, and returns the others, each once.

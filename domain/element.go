@@ -54,6 +54,11 @@ func ParseElement(raw json.RawMessage) (*Element, error) {
 	if err != nil {
 		return nil, err
 	}
+	return elementOf(b)
+}
+
+// elementOf is ParseElement for compact JSON that was checked; b is kept.
+func elementOf(b []byte) (*Element, error) {
 	if b[0] != '{' {
 		return nil, Errorf(CodeInvalidCommand, "an element is a JSON object")
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/infinite-kanvas/kanvas/events"
 )
 
 // RawCommand is a command as it comes over the wire.
@@ -49,7 +51,7 @@ func ParseCommands(raw []RawCommand) ([]Command, error) {
 	return list, nil
 }
 
-// parsers read the commands that clients may send.
+// parsers read the data of the commands that clients may send: compact JSON, of which they keep parts.
 var parsers = map[string]func(json.RawMessage) (Command, error){
 	"element.add":          parseAdd,
 	"element.patch":        parsePatch,
@@ -67,6 +69,16 @@ var parsers = map[string]func(json.RawMessage) (Command, error){
 }
 
 func parseCommand(name string, data json.RawMessage) (Command, error) {
+	if len(data) > 0 && name != "undo" && name != "redo" { // those have no data
+		if err := events.CheckJSON(data, MaxDataDepth); err != nil {
+			return nil, jsonError(err)
+		}
+		data = events.Compact(make([]byte, 0, len(data)), data)
+	}
+	return parseCompact(name, data)
+}
+
+func parseCompact(name string, data json.RawMessage) (Command, error) {
 	parse := parsers[name]
 	if parse == nil {
 		return nil, Errorf(CodeInvalidCommand, "unknown command")
@@ -90,8 +102,11 @@ func parseAdd(data json.RawMessage) (Command, error) {
 	if c.Before != "" && !ValidElementID(c.Before) {
 		return nil, badID("before")
 	}
+	if len(raw) > maxRawElement {
+		return nil, Errorf(CodeTooLarge, "an element has more than %d bytes", maxRawElement)
+	}
 	var err error
-	c.Element, err = ParseElement(raw)
+	c.Element, err = elementOf(raw)
 	return c, err
 }
 
@@ -99,16 +114,35 @@ func badID(what string) error {
 	return Errorf(CodeInvalidCommand, "%s: 1 to %d characters of printable ASCII, without / \\ ? # %% \"", what, MaxElementID)
 }
 
+// parsePatch is what nearly all commands of a busy room go through: it reads the members by itself, without a table of where they go.
 func parsePatch(data json.RawMessage) (Command, error) {
-	var c PatchElement
-	if err := decode(data, fields{{"id", &c.ID}, {"set", &c.Set}, {"unset", &c.Unset}}); err != nil {
+	c := PatchElement{sound: true}
+	err := eachMember(data, func(name []byte, v json.RawMessage) error {
+		switch string(name) {
+		case "id":
+			if v[0] != '"' {
+				return Errorf(CodeInvalidCommand, "id: must be a string")
+			}
+			c.ID = unquote(v)
+		case "set":
+			var ok bool
+			if c.Set, ok = events.CompactMembers(v); !ok {
+				return Errorf(CodeInvalidCommand, "set: must be an object")
+			}
+		case "unset":
+			if !decodeList(&c.Unset, v) {
+				return Errorf(CodeInvalidCommand, "unset: must be a list of strings")
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	if !ValidElementID(c.ID) {
 		return nil, badID("id")
 	}
-	var err error
-	if c.Set, err = checkSet(c.Set); err != nil {
+	if err := checkMembers(c.Set); err != nil {
 		return nil, err
 	}
 	if c.Unset, err = checkUnset(c.Unset, c.Set); err != nil {

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 
@@ -13,27 +14,36 @@ type fields []struct {
 	to   any
 }
 
-// decode reads the members of data that fs names and ignores the others. Names are matched exactly; null is refused, absence
-// leaves things as they are.
+// decode reads the members of data (compact JSON) that fs names and ignores the others. Names are matched exactly; null is refused,
+// absence leaves things as they are.
 func decode(data json.RawMessage, fs fields) error {
+	return eachMember(data, func(name []byte, v json.RawMessage) error {
+		for _, f := range fs {
+			if f.name == string(name) && !decodeInto(f.to, v) {
+				return Errorf(CodeInvalidCommand, "%s: %s", f.name, wants(f.to))
+			}
+		}
+		return nil
+	})
+}
+
+// eachMember calls f for the members of a compact object, until it returns an error. No data is no members.
+func eachMember(data json.RawMessage, f func(name []byte, v json.RawMessage) error) error {
 	if len(data) == 0 {
 		return nil
 	}
-	if err := events.CheckJSON(data, MaxJSONDepth+1); err != nil {
-		return jsonError(err)
-	}
-	data = events.Compact(make([]byte, 0, len(data)), data)
 	if data[0] != '{' {
 		return Errorf(CodeInvalidCommand, "data: must be an object")
 	}
 	for i := 1; i < len(data) && data[i] != '}'; {
 		end := skipString(data, i)
-		name := unquote(data[i:end])
+		name := data[i+1 : end-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			name = []byte(unquote(data[i:end]))
+		}
 		i = skipValue(data, end+1)
-		for _, f := range fs {
-			if f.name == name && !decodeInto(f.to, data[end+1:i:i]) {
-				return Errorf(CodeInvalidCommand, "%s: %s", name, wants(f.to))
-			}
+		if err := f(name, data[end+1:i:i]); err != nil {
+			return err
 		}
 		if data[i] == ',' {
 			i++
@@ -50,7 +60,9 @@ func decodeInto(to any, v json.RawMessage) bool {
 		*to = v
 		return true
 	case *events.Members:
-		return v[0] == '{' && to.UnmarshalJSON(v) == nil
+		m, ok := events.CompactMembers(v)
+		*to = m
+		return ok
 	case *[]string:
 		return decodeList(to, v)
 	case **float64:

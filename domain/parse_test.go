@@ -17,8 +17,8 @@ func TestParseCommand(t *testing.T) {
 		want       Command
 	}{
 		{"element.patch", `{"id":"e","set":{"y": 1 ,"k":{"a":[ ]}},"unset":["b","a","b"],"more":1}`,
-			PatchElement{ID: "e", Set: events.Members{{Key: "k", Value: []byte(`{"a":[]}`)}, {Key: "y", Value: []byte("1")}}, Unset: []string{"a", "b"}}},
-		{"element.patch", `{"id":"e"}`, PatchElement{ID: "e"}},
+			PatchElement{ID: "e", Set: events.Members{{Key: "k", Value: []byte(`{"a":[]}`)}, {Key: "y", Value: []byte("1")}}, Unset: []string{"a", "b"}, sound: true}},
+		{"element.patch", `{"id":"e"}`, PatchElement{ID: "e", sound: true}},
 		{"element.remove", `{"id":"e"}`, RemoveElements{IDs: []string{"e"}}},
 		{"element.remove", `{"ids":["e","f"]}`, RemoveElements{IDs: []string{"e", "f"}}},
 		{"element.reorder", `{"ids":["e"],"before":"f"}`, ReorderElements{IDs: []string{"e"}, Before: "f"}},

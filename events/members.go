@@ -91,6 +91,19 @@ func (m *Members) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// CompactMembers reads an object that is compact and passed CheckJSON, in any order. Values are parts of b. False: no object.
+func CompactMembers(b []byte) (Members, bool) {
+	s := scanner{b: b}
+	m, ok := s.members(false)
+	if !ok {
+		return nil, false
+	}
+	if !m.sorted() {
+		m.Sort()
+	}
+	return m, true
+}
+
 // members reads an object. With inOrder it says false where keys don't rise strictly.
 func (s *scanner) members(inOrder bool) (Members, bool) {
 	if !s.has("{") {

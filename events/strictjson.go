@@ -38,8 +38,23 @@ const (
 // longer than MaxNumberBytes or beyond float64. It is one pass without allocations, but for objects of very many members.
 // The error is a *JSONError. Safe to call concurrently; b is only read.
 func CheckJSON(b []byte, maxDepth int) error {
+	_, err := InspectJSON(b, maxDepth)
+	return err
+}
+
+// Form is what InspectJSON saw of a text, so that its parts need no look of their own.
+type Form struct {
+	Depth int  // of the deepest value
+	Space bool // there is white space outside of strings: the text is not compact
+}
+
+// InspectJSON is CheckJSON that also says what the text is like.
+func InspectJSON(b []byte, maxDepth int) (Form, error) {
 	c := checker{b: b, maxDepth: maxDepth, strict: true}
-	return c.all()
+	if err := c.all(); err != nil {
+		return Form{}, err
+	}
+	return Form{c.deepest, c.space}, nil
 }
 
 // checker walks one JSON text. Its methods take the offset where something starts and return the offset after it, or -1
@@ -47,6 +62,7 @@ func CheckJSON(b []byte, maxDepth int) error {
 type checker struct {
 	b        []byte
 	maxDepth int
+	deepest  int  // depth reached
 	strict   bool // false: grammar and UTF-8 only, for what was strictly checked before it was written
 	space    bool // saw white space outside of strings
 	escaped  bool // the string that str saw last has escapes
@@ -110,6 +126,7 @@ func (c *checker) nested(i, depth int, names *nameStack) int {
 		if depth >= c.maxDepth {
 			return c.fail(i, ReasonDepth)
 		}
+		c.deepest = max(c.deepest, depth+1)
 		if ch == '{' {
 			return c.object(i+1, depth+1, names)
 		}

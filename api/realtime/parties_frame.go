@@ -57,7 +57,7 @@ var (
 
 // parseParties reads a frame strictly. An error is for the sender alone; msg.kind and msg.id are filled as far as they could be read.
 func parseParties(b []byte) (m partiesMsg, err error) {
-	if err := checkFrame(b); err != nil {
+	if _, err := checkFrame(b); err != nil {
 		return m, err
 	}
 	b = bytes.TrimLeft(b, " \t\r\n")

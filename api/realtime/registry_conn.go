@@ -105,7 +105,7 @@ type created struct {
 // frame handles one message. Only room-created means anything: what the others say of rooms the server knows better.
 func (c *registryConn) frame(b []byte) {
 	var m created
-	err := checkFrame(b)
+	_, err := checkFrame(b)
 	if err == nil {
 		err = json.Unmarshal(b, &m)
 	}

@@ -164,17 +164,18 @@ func (c *v1Conn) stop(b closing) {
 
 // frame handles one frame: a message, or an array of messages.
 func (c *v1Conn) frame(b []byte) {
-	if err := checkFrame(b); err != nil {
+	form, err := checkFrame(b)
+	if err != nil {
 		c.garbage(domain.CodeBadRequest, err.Error())
 		return
 	}
 	n := 0
-	err := eachMessage(b, func(m []byte) bool {
+	err = eachMessage(b, func(m []byte) bool {
 		if n++; n > c.hub.limits.FrameMessages {
 			c.garbage(domain.CodeTooLarge, "too many messages in a frame")
 			return false
 		}
-		c.message(m)
+		c.message(m, ready(form))
 		return !c.over && c.conn.open()
 	})
 	if err != nil {
@@ -197,13 +198,14 @@ func (c *v1Conn) tell(frame []byte) {
 	c.conn.flush()
 }
 
-// message handles one message.
-func (c *v1Conn) message(b []byte) {
+// message handles one message; ready goes with its data.
+func (c *v1Conn) message(b []byte, ready bool) {
 	m, err := parseMessage(b)
 	if err != nil {
 		c.garbage(domain.CodeBadRequest, err.Error())
 		return
 	}
+	m.ready = ready
 	switch m.typ {
 	case "command", "commands":
 		c.command(&m, len(b))

@@ -27,7 +27,7 @@ var (
 
 // parseHello reads the first frame. Errors are *domain.Error.
 func parseHello(b []byte) (hello, error) {
-	if err := checkFrame(b); err != nil {
+	if _, err := checkFrame(b); err != nil {
 		return hello{}, domain.Errorf(domain.CodeBadRequest, "%s", err)
 	}
 	var h struct {
@@ -53,7 +53,10 @@ func validClient(id string) bool {
 }
 
 // checkFrame says what is wrong with a frame as JSON; the error holds nothing of the frame.
-func checkFrame(b []byte) error { return events.CheckJSON(b, frameDepth) }
+func checkFrame(b []byte) (events.Form, error) { return events.InspectJSON(b, frameDepth) }
+
+// ready reports whether data in a frame of that form is as domain.ParseCompact wants it.
+func ready(f events.Form) bool { return !f.Space && f.Depth <= domain.MaxDataDepth }
 
 // message is one message of a client; raw values are parts of the frame.
 type message struct {
@@ -66,6 +69,7 @@ type message struct {
 	set         []byte
 	x, y, scale []byte // numbers
 	t           []byte // number
+	ready       bool   // data is compact and no deeper than data may be: it needs no look of its own
 }
 
 // eachMessage calls f for the messages of a checked frame until it returns false.
@@ -151,7 +155,11 @@ func str(v []byte) (string, error) {
 // parseCommands reads the command or the list of them. What is kept of the frame is copied. Errors are *domain.Error.
 func (m *message) parseCommands() ([]domain.Command, error) {
 	if m.typ == "command" {
-		c, err := domain.ParseCommand(m.command, object(m.data))
+		parse, data := domain.ParseCommand, json.RawMessage(m.data)
+		if m.ready {
+			parse, data = domain.ParseCompact, bytes.Clone(m.data)
+		}
+		c, err := parse(m.command, data)
 		if err != nil {
 			return nil, err
 		}
@@ -161,18 +169,7 @@ func (m *message) parseCommands() ([]domain.Command, error) {
 	if err := json.Unmarshal(m.commands, &raw); err != nil {
 		return nil, domain.Errorf(domain.CodeInvalidCommand, "commands is a list of {command, data}")
 	}
-	for i := range raw {
-		raw[i].Data = object(raw[i].Data)
-	}
 	return domain.ParseCommands(raw)
-}
-
-// object returns a copy of a command's data, which may be left out.
-func object(data []byte) json.RawMessage {
-	if len(data) == 0 {
-		return json.RawMessage("{}")
-	}
-	return bytes.Clone(data)
 }
 
 // appendXY appends the position in m as a JSON object.

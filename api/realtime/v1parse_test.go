@@ -2,6 +2,8 @@ package realtime
 
 import (
 	"encoding/json"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -23,6 +25,9 @@ func FuzzV1Frame(f *testing.F) {
 		`{"type":"command","seq":7,"command":"element.patch","data":{"id":"e","set":{"x":1.5e3}}}`,
 		`[{"type":"cursor","x":-1,"y":0.5},{"type":"viewport","x":1,"y":2,"scale":3}]`,
 		`{"type":"commands","seq":1,"commands":[{"command":"undo","data":{}}]}`,
+		`{"type":"command","seq":7,"command":"element.add","data":{"element":{"type":"text","id":"e","k":"<"},"before":"f"}}`,
+		`{"type":"command","command":"element.patch","data":{"i\\u0064":"e","set":{"y":[{}],"x":"\\u0041"},"unset":["b","a","b"]}}`,
+		`{"type":"command","command":"element.patch","data":` + strings.Repeat(`{"set":`, 34) + `{}` + strings.Repeat("}", 35),
 		`{"type":"hello","token":"t","client":"c","resume":12}`,
 		`{"type":"preview","id":"e\u0041","set":{"a":"\\\""}}`, `[[]]`, `{}`, `[{}]`, "", " ", `"`, `{"`, `{"type":"ping","t":` + strings.Repeat("[", 50),
 	} {
@@ -30,7 +35,8 @@ func FuzzV1Frame(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = parseHello(b)
-		if checkFrame(b) != nil {
+		form, err := checkFrame(b)
+		if err != nil {
 			return
 		}
 		_ = eachMessage(b, func(one []byte) bool {
@@ -48,7 +54,12 @@ func FuzzV1Frame(f *testing.F) {
 				}
 			}
 			if m.typ == "command" || m.typ == "commands" {
-				_, _ = m.parseCommands()
+				slow, slowErr := m.parseCommands()
+				m.ready = ready(form)
+				fast, fastErr := m.parseCommands()
+				if fmt.Sprint(slowErr) != fmt.Sprint(fastErr) || !reflect.DeepEqual(slow, fast) {
+					t.Fatalf("%q: %#v, %v\nwith its data taken for ready: %#v, %v", one, slow, slowErr, fast, fastErr)
+				}
 			}
 			return true
 		})
