@@ -100,31 +100,47 @@ func (d *decider) patch(c PatchElement) error {
 	return nil
 }
 
-// news leaves of a patch what changes e, and says by how many bytes e grows.
+// news leaves of a patch what changes e, and says by how many bytes e grows. set and unset may be the caller's and are not modified.
 func (e *Element) news(set events.Members, unset []string) (events.Members, []string, int) {
 	grows := 0
-	for i := 0; i < len(set); i++ {
-		old, ok := e.Get(set[i].Key)
+	set = leave(set, func(m *events.Member) bool {
+		old, ok := e.Get(m.Key)
 		switch {
 		case !ok:
-			grows += memberBytes(set[i].Key, set[i].Value)
-		case sameValue(old, set[i].Value):
-			rest := append(slices.Clone(set[:i]), set[i+1:]...) // set may be the caller's
-			set, i = rest, i-1
+			grows += memberBytes(m.Key, m.Value)
+		case sameValue(old, m.Value):
+			return false
 		default:
-			grows += len(set[i].Value) - len(old)
+			grows += len(m.Value) - len(old)
 		}
-	}
-	for i := 0; i < len(unset); i++ {
-		old, ok := e.Get(unset[i])
-		if !ok {
-			unset = append(slices.Clone(unset[:i]), unset[i+1:]...)
-			i--
-			continue
+		return true
+	})
+	unset = leave(unset, func(key *string) bool {
+		old, ok := e.Get(*key)
+		if ok {
+			grows -= memberBytes(*key, old)
 		}
-		grows -= memberBytes(unset[i], old)
-	}
+		return ok
+	})
 	return set, unset, grows
+}
+
+// leave returns the items that keep says yes to, in a list of their own unless it is all.
+func leave[T any](list []T, keep func(*T) bool) []T {
+	var left []T
+	own := false
+	for i := range list {
+		switch ok := keep(&list[i]); {
+		case !ok && !own:
+			left, own = append(make([]T, 0, len(list)-1), list[:i]...), true
+		case ok && own:
+			left = append(left, list[i])
+		}
+	}
+	if own {
+		return left
+	}
+	return list
 }
 
 // memberBytes is what a member adds to an element that has others.

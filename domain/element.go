@@ -2,10 +2,10 @@ package domain
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Element is one thing on the canvas: a JSON object. It is immutable and safe to share.
@@ -100,10 +100,12 @@ func keyRank(key string) int {
 }
 
 func compareKeys(a, b string) int {
-	if c := cmp.Compare(keyRank(a), keyRank(b)); c != 0 {
-		return c
+	if len(a) <= len("type") || len(b) <= len("type") {
+		if c := keyRank(a) - keyRank(b); c != 0 {
+			return c
+		}
 	}
-	return cmp.Compare(a, b)
+	return strings.Compare(a, b)
 }
 
 // canonical reports whether members are in order and their names are plain ASCII without escapes. It may say false of
@@ -226,7 +228,15 @@ func (e *Element) Get(key string) (json.RawMessage, bool) {
 }
 
 func (e *Element) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(e.members, key, func(m member, k string) int { return compareKeys(m.key, k) })
+	low, high := 0, len(e.members) // by hand: every patch does this for each of its members
+	for low < high {
+		if middle := (low + high) / 2; compareKeys(e.members[middle].key, key) < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < len(e.members) && e.members[low].key == key
 }
 
 // Members yields all members in canonical order. Values must not be modified.

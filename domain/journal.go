@@ -4,50 +4,120 @@ import "slices"
 
 // journal holds how to take back what happened since the first Mark, newest last. A group commit evolves the room before its
 // events are durable, and an all-or-nothing list before its last command is decided.
+//
+// What a patch notes is kept by value, in a stack for each kind, and not as functions: those were a tenth of all that a busy room allocated.
 type journal struct {
-	on   bool
-	back []func()
+	on     bool
+	headed bool       // the head is noted since the newest mark: rolling back goes to marks alone
+	order  []noteKind // newest last; each stands for the newest note of its stack
+
+	heads   []head
+	puts    []put
+	stacks  []saved[stacks]
+	steps   []saved[step]
+	clients []saved[clientOnce]
+	others  []func()
 }
+
+type noteKind uint8
+
+const (
+	noteHead noteKind = iota
+	notePut
+	noteStacks
+	noteStep
+	noteClient
+	noteOther
+)
+
+// put is an element's change on the canvas.
+type put struct{ was, is *Element }
+
+// saved is what stood at a place.
+type saved[T any] struct {
+	at  *T
+	was T
+}
+
+func (s saved[T]) restore() { *s.at = s.was }
+
+// keptNotes is up to how many notes a released journal keeps its memory.
+const keptNotes = 1 << 10
 
 // Mark is a place in the journal.
 type Mark struct{ n int }
 
 // Mark returns the present place and keeps the journal from here on, until Release. Marks may nest.
 func (r *Room) Mark() Mark {
-	r.journal.on = true
-	return Mark{len(r.journal.back)}
+	r.journal.on, r.journal.headed = true, false
+	return Mark{len(r.journal.order)}
 }
 
 // Rollback takes back everything that Evolve, Remember, Seal and Apply did since the mark. The room is then exactly as it was.
 // The mark and older ones stay valid.
 func (r *Room) Rollback(m Mark) {
-	back := r.journal.back
-	for i := len(back) - 1; i >= m.n; i-- {
-		back[i]()
-		back[i] = nil
+	j := &r.journal
+	for len(j.order) > m.n {
+		switch pop(&j.order) {
+		case noteHead:
+			r.head = pop(&j.heads)
+		case notePut:
+			p := pop(&j.puts)
+			r.canvas.put(p.is, p.was)
+		case noteStacks:
+			pop(&j.stacks).restore()
+		case noteStep:
+			pop(&j.steps).restore()
+		case noteClient:
+			pop(&j.clients).restore()
+		default:
+			pop(&j.others)()
+		}
 	}
-	r.journal.back = back[:m.n]
+	j.headed = false
+}
+
+// pop takes the last of a list and leaves nothing of it in memory.
+func pop[T any](list *[]T) T {
+	n := len(*list) - 1
+	last := (*list)[n]
+	clear((*list)[n:])
+	*list = (*list)[:n]
+	return last
 }
 
 // Release drops the journal: what happened is durable and won't be taken back. All marks become invalid.
 func (r *Room) Release() {
-	r.journal.on = false
-	if cap(r.journal.back) > 1<<12 {
-		r.journal.back = nil
+	j := &r.journal
+	if len(j.order) > keptNotes || cap(j.order) > 8*keptNotes {
+		*j = journal{}
 		return
 	}
-	clear(r.journal.back)
-	r.journal.back = r.journal.back[:0]
+	j.on = false
+	j.order = empty(j.order)
+	j.heads, j.puts, j.others = empty(j.heads), empty(j.puts), empty(j.others)
+	j.stacks, j.steps, j.clients = empty(j.stacks), empty(j.steps), empty(j.clients)
+}
+
+func empty[T any](list []T) []T {
+	clear(list)
+	return list[:0]
 }
 
 // onRollback notes how to take back what is about to be done.
-func (r *Room) onRollback(back func()) { r.journal.back = append(r.journal.back, back) }
+func (r *Room) onRollback(back func()) {
+	r.journal.others = append(r.journal.others, back)
+	r.note(noteOther)
+}
+
+func (r *Room) note(k noteKind) { r.journal.order = append(r.journal.order, k) }
 
 // keepHead notes the head before it changes.
 func (r *Room) keepHead() {
-	if r.journal.on {
-		was := r.head
-		r.onRollback(func() { r.head = was })
+	if j := &r.journal; j.on && !j.headed {
+		j.headed = true
+		j.heads = append(j.heads, r.head)
+		r.note(noteHead)
 	}
 }
 
@@ -55,7 +125,8 @@ func (r *Room) keepHead() {
 func (r *Room) putElement(was, is *Element) {
 	r.canvas.put(was, is)
 	if r.journal.on {
-		r.onRollback(func() { r.canvas.put(is, was) })
+		r.journal.puts = append(r.journal.puts, put{was, is})
+		r.note(notePut)
 	}
 }
 

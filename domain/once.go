@@ -114,8 +114,7 @@ func (r *Room) rememberSeq(d events.Done, at int64) {
 			r.onRollback(func() { delete(r.once.clients, id) })
 		}
 	} else if r.journal.on {
-		was := *c
-		r.onRollback(func() { *c = was })
+		r.keepClient(c)
 	}
 	c.at = max(c.at, at)
 	i, known := findSeq(c.done, d.Seq)
@@ -132,6 +131,12 @@ func (r *Room) rememberSeq(d events.Done, at int64) {
 		c.floor = c.done[0].seq
 		c.done = c.done[1:]
 	}
+}
+
+// keepClient notes what is remembered of a client before it changes.
+func (r *Room) keepClient(c *clientOnce) {
+	r.journal.clients = append(r.journal.clients, saved[clientOnce]{c, *c})
+	r.note(noteClient)
 }
 
 func (r *Room) rememberKey(d events.Done, at int64) {
@@ -189,8 +194,7 @@ func (r *Room) sweepClients(at int64) {
 			continue
 		}
 		if r.journal.on {
-			was := *c
-			r.onRollback(func() { *c = was })
+			r.keepClient(c)
 		}
 		c.floor = c.done[len(c.done)-1].seq
 		c.done = nil

@@ -120,8 +120,8 @@ func (r *Room) keepStacks(user string) *stacks {
 		return s
 	}
 	if r.journal.on {
-		was := *s
-		r.onRollback(func() { *s = was })
+		r.journal.stacks = append(r.journal.stacks, saved[stacks]{s, *s})
+		r.note(noteStacks)
 	}
 	return s
 }
@@ -173,9 +173,9 @@ func (r *Room) record(en entry, rev uint64) {
 	}
 	if c.step == nil {
 		r.pushStep(rev)
-	} else if st := c.step; r.journal.on {
-		was := *st
-		r.onRollback(func() { *st = was })
+	} else if r.journal.on {
+		r.journal.steps = append(r.journal.steps, saved[step]{c.step, *c.step})
+		r.note(noteStep)
 	}
 	n := entryBytes(&en)
 	c.step.entries = append(c.step.entries, en)

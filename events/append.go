@@ -12,7 +12,12 @@ const hexDigits = "0123456789abcdef"
 
 // AppendString appends s as a JSON string, with the escapes of encoding/json without HTML escaping. Invalid UTF-8 becomes U+FFFD.
 func AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	inside := len(dst) + 1
+	dst = append(append(dst, '"'), s...)
+	if plainRun(dst, inside) == len(dst) { // as most are
+		return append(dst, '"')
+	}
+	dst = dst[:inside]
 	start := 0
 	for i := 0; i < len(s); {
 		ch := s[i]

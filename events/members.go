@@ -1,15 +1,15 @@
 package events
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Get returns the value of a member. m must be sorted, as all Members are that were decoded.
 func (m Members) Get(key string) (value json.RawMessage, ok bool) {
-	i, ok := slices.BinarySearchFunc(m, key, func(e Member, k string) int { return cmp.Compare(e.Key, k) })
+	i, ok := slices.BinarySearchFunc(m, key, func(e Member, k string) int { return strings.Compare(e.Key, k) })
 	if !ok {
 		return nil, false
 	}
@@ -18,7 +18,7 @@ func (m Members) Get(key string) (value json.RawMessage, ok bool) {
 
 // Sort sorts m in place by key, bytewise. Equal keys keep their order.
 func (m Members) Sort() {
-	slices.SortStableFunc(m, func(a, b Member) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortStableFunc(m, func(a, b Member) int { return strings.Compare(a.Key, b.Key) })
 }
 
 // sorted reports whether keys rise strictly.
@@ -112,7 +112,8 @@ func (s *scanner) members(inOrder bool) (Members, bool) {
 	if s.has("}") {
 		return Members{}, true
 	}
-	m := make(Members, 0, 4)
+	var few [16]Member
+	m := few[:0]
 	for {
 		key, ok := s.key()
 		if !ok || !s.has(":") || inOrder && len(m) > 0 && m[len(m)-1].Key >= key {
@@ -124,7 +125,7 @@ func (s *scanner) members(inOrder bool) (Members, bool) {
 		}
 		m = append(m, Member{key, value})
 		if s.has("}") {
-			return m, true
+			return slices.Clone(m), true
 		}
 		if !s.has(",") {
 			return nil, false
