@@ -91,7 +91,7 @@ type Rooms interface {
 }
 
 // Preparer makes what a client sent ready for the actor, outside of it and in order per connection: role check, personal text sealed,
-// data URLs taken out to assets (bytes stored and the asset's commit made first).
+// data URLs taken out to assets (bytes stored and the asset's commit made first). It has nothing to do for commands that are Plain.
 type Preparer interface {
 	Prepare(ctx context.Context, roomID string, a domain.Actor, role domain.Role, cs []domain.Command) ([]domain.Command, error)
 }

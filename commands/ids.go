@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"sync"
 )
 
@@ -18,6 +19,7 @@ type idSource struct {
 	ms      uint64 // time part of the last id
 	counter uint16 // 12 bits: rises within ms
 	random  *bufio.Reader
+	id      [16]byte // the one in the making
 }
 
 func newIDSource(clock Clock) *idSource {
@@ -26,8 +28,8 @@ func newIDSource(clock Clock) *idSource {
 
 // next returns a new id in its text form.
 func (s *idSource) next() string {
-	var b [16]byte
 	s.mu.Lock()
+	b := &s.id
 	ms := uint64(max(s.clock(), 0))
 	switch {
 	case ms > s.ms:
@@ -40,18 +42,16 @@ func (s *idSource) next() string {
 	}
 	binary.BigEndian.PutUint64(b[0:8], s.ms<<16|0x7000|uint64(s.counter))
 	// crypto/rand never fails on the systems we run on; it ends the process where it does.
-	if _, err := s.random.Read(b[8:9]); err != nil {
+	if _, err := io.ReadFull(s.random, b[8:]); err != nil {
 		panic(fmt.Sprintf("commands: no randomness: %v", err))
 	}
-	for i := 9; i < 16; i++ {
-		b[i], _ = s.random.ReadByte()
-	}
-	s.mu.Unlock()
 	b[8] = b[8]&0x3f | 0x80
-	return formatUUID(b)
+	text := formatUUID(b)
+	s.mu.Unlock()
+	return text
 }
 
-func formatUUID(b [16]byte) string {
+func formatUUID(b *[16]byte) string {
 	var t [36]byte
 	hex.Encode(t[0:8], b[0:4])
 	hex.Encode(t[9:13], b[4:6])

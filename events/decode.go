@@ -238,12 +238,14 @@ func (s *scanner) doneList() (list []Done, ok bool) {
 	if !s.has(`,"done":[`) {
 		return nil, true
 	}
+	var before Done
 	for {
 		var d Done
-		if !s.done(&d) {
+		if !s.done(&d, &before) {
 			return nil, false
 		}
 		list = append(list, d)
+		before = d
 		if s.has("]") {
 			return list, true
 		}
@@ -253,15 +255,16 @@ func (s *scanner) doneList() (list []Done, ok bool) {
 	}
 }
 
-func (s *scanner) done(d *Done) (ok bool) {
+// done reads one Done. Strings that are those of the one before are shared with it.
+func (s *scanner) done(d, before *Done) (ok bool) {
 	if !s.has(`{"user":`) {
 		return false
 	}
-	if d.User, ok = s.string(); !ok {
+	if d.User, ok = s.same(before.User); !ok {
 		return false
 	}
 	if s.has(`,"client":`) {
-		if d.Client, ok = s.string(); !ok {
+		if d.Client, ok = s.same(before.Client); !ok {
 			return false
 		}
 	}

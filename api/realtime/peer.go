@@ -87,9 +87,9 @@ func (p *peer) leave() {
 // submit hands in a request, its answer goes to the peer's half in the room's goroutine, after its commit. n bytes count as in flight
 // until then: acquire them before. The reader's goroutine.
 func (p *peer) submit(req commands.Request, n int) {
-	r := p.room
+	r, seq := p.room, req.Seq // not all of the request
 	r.watch.Submit(req, func(res commands.Result, err error) {
-		r.post(&replyMail{p: p, seq: req.Seq, res: res, err: err, bytes: n})
+		r.post(&replyMail{p: p, seq: seq, res: res, err: err, bytes: n})
 	})
 }
 

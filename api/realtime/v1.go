@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
-	"github.com/infinite-kanvas/kanvas/events"
 )
 
 const (
@@ -206,7 +204,7 @@ func (c *v1Conn) message(b []byte, ready bool) {
 		return
 	}
 	m.ready = ready
-	switch m.typ {
+	switch string(m.typ) {
 	case "command", "commands":
 		c.command(&m, len(b))
 		return
@@ -257,8 +255,8 @@ func (c *v1Conn) preview(m *message) error {
 	if len(m.set) > domain.MaxElementBytes {
 		return domain.Errorf(domain.CodeTooLarge, "a preview has at most %d bytes", domain.MaxElementBytes)
 	}
-	var set events.Members
-	if err := json.Unmarshal(m.set, &set); err != nil {
+	set, ok := m.members()
+	if !ok {
 		return domain.Errorf(domain.CodeBadRequest, "set is an object")
 	}
 	for _, fixed := range []string{"id", "type", "z"} {
@@ -313,13 +311,15 @@ func (c *v1Conn) command(m *message, size int) {
 	}
 	c.seq = max(c.seq, m.seq)
 	actor := domain.Actor{ID: p.who.UserID}
-	ctx, cancel := context.WithTimeout(c.hub.ctx, prepareTimeout)
-	list, err = c.hub.cfg.Preparer.Prepare(ctx, c.roomID, actor, p.Role(), list)
-	cancel()
-	if err != nil {
-		p.flight.release(size)
-		c.reject(m.seq, err)
-		return
+	if !commands.Plain(list) { // most are: then there is nothing to wait for
+		ctx, cancel := context.WithTimeout(c.hub.ctx, prepareTimeout)
+		list, err = c.hub.cfg.Preparer.Prepare(ctx, c.roomID, actor, p.Role(), list)
+		cancel()
+		if err != nil {
+			p.flight.release(size)
+			c.reject(m.seq, err)
+			return
+		}
 	}
 	p.submit(commands.Request{Actor: actor, Commands: list, Client: p.client, Seq: m.seq}, size)
 }

@@ -60,9 +60,9 @@ func ready(f events.Form) bool { return !f.Space && f.Depth <= domain.MaxDataDep
 
 // message is one message of a client; raw values are parts of the frame.
 type message struct {
-	typ         string
+	typ         []byte // text
 	seq         uint64
-	command     string
+	command     []byte // text
 	data        []byte
 	commands    []byte
 	id          string
@@ -104,13 +104,13 @@ func parseMessage(b []byte) (m message, err error) {
 		v := s.value()
 		switch string(key) {
 		case `"type"`:
-			m.typ, err = str(v)
+			m.typ, err = textOf(v)
 		case `"seq"`:
 			if m.seq, err = strconv.ParseUint(string(v), 10, 53); err != nil {
 				err = errors.New("seq is a whole number below 2^53")
 			}
 		case `"command"`:
-			m.command, err = str(v)
+			m.command, err = textOf(v)
 		case `"data"`:
 			m.data = v
 		case `"commands"`:
@@ -141,25 +141,27 @@ func number(v []byte) []byte {
 }
 
 func str(v []byte) (string, error) {
+	b, err := textOf(v)
+	return string(b), err
+}
+
+// textOf returns what a string says; without escapes it is a part of v.
+func textOf(v []byte) ([]byte, error) {
 	if v[0] != '"' {
-		return "", errors.New("type, command and id are strings")
+		return nil, errors.New("type, command and id are strings")
 	}
 	if bytes.IndexByte(v, '\\') < 0 {
-		return string(v[1 : len(v)-1]), nil
+		return v[1 : len(v)-1], nil
 	}
 	var s string
 	err := json.Unmarshal(v, &s)
-	return s, err
+	return []byte(s), err
 }
 
 // parseCommands reads the command or the list of them. What is kept of the frame is copied. Errors are *domain.Error.
 func (m *message) parseCommands() ([]domain.Command, error) {
-	if m.typ == "command" {
-		parse, data := domain.ParseCommand, json.RawMessage(m.data)
-		if m.ready {
-			parse, data = domain.ParseCompact, bytes.Clone(m.data)
-		}
-		c, err := parse(m.command, data)
+	if string(m.typ) == "command" {
+		c, err := m.parseCommand()
 		if err != nil {
 			return nil, err
 		}
@@ -170,6 +172,21 @@ func (m *message) parseCommands() ([]domain.Command, error) {
 		return nil, domain.Errorf(domain.CodeInvalidCommand, "commands is a list of {command, data}")
 	}
 	return domain.ParseCommands(raw)
+}
+
+func (m *message) parseCommand() (domain.Command, error) {
+	if m.ready {
+		return domain.ParseCompact(string(m.command), bytes.Clone(m.data))
+	}
+	return domain.ParseCommand(string(m.command), m.data)
+}
+
+// members reads set. Nothing of the frame is kept.
+func (m *message) members() (set events.Members, ok bool) {
+	if m.ready {
+		return events.CompactMembers(bytes.Clone(m.set))
+	}
+	return set, json.Unmarshal(m.set, &set) == nil
 }
 
 // appendXY appends the position in m as a JSON object.

@@ -53,7 +53,7 @@ func FuzzV1Frame(f *testing.F) {
 					t.Fatalf("%s of %q is %q, want %q", name, one, got, want[name])
 				}
 			}
-			if m.typ == "command" || m.typ == "commands" {
+			if typ := string(m.typ); typ == "command" || typ == "commands" {
 				slow, slowErr := m.parseCommands()
 				m.ready = ready(form)
 				fast, fastErr := m.parseCommands()
