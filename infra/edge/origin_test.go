@@ -15,24 +15,28 @@ import (
 
 // origin is a server behind a Worker that counts what reaches it. Kanvas itself stands there in the tests of the root package.
 type origin struct {
-	*httptest.Server
+	h     http.HandlerFunc
 	calls atomic.Int64
 }
 
-func newOrigin(t *testing.T, h http.HandlerFunc) *origin {
-	t.Helper()
-	o := &origin{}
-	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.calls.Add(1)
-		h(w, r)
-	}))
-	t.Cleanup(o.Close)
-	return o
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.calls.Add(1)
+	o.h(w, r)
 }
 
+func newOrigin(h http.HandlerFunc) *origin { return &origin{h: h} }
+
+// before gives a Worker in front of the origin, shared where it needs no settings of its own.
 func before(t *testing.T, o *origin, opts ...edgetest.Option) *edgetest.Worker {
 	t.Helper()
-	return edgetest.Start(t, append(opts, edgetest.WithVar("ORIGIN", o.URL), edgetest.WithoutMigrations())...)
+	if len(opts) == 0 {
+		w := edgetest.Shared(t)
+		w.Serve(t, o)
+		return w
+	}
+	s := httptest.NewServer(o)
+	t.Cleanup(s.Close)
+	return edgetest.Start(t, append(opts, edgetest.WithVar("ORIGIN", s.URL), edgetest.WithoutMigrations())...)
 }
 
 // seen is what echo saw.
@@ -51,7 +55,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestTheRestIsPassedToTheServer(t *testing.T) {
-	o := newOrigin(t, echo)
+	o := newOrigin(echo)
 	w := before(t, o)
 	none := ""
 	for _, r := range []request{
@@ -73,7 +77,7 @@ func TestTheRestIsPassedToTheServer(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &s); err != nil {
 			t.Fatalf("%s %s: %v in %.200s", r.method, r.path, err, body)
 		}
-		if s.Method != r.method || s.URI != r.path || s.Body != r.body || s.Host != strings.TrimPrefix(o.URL, "http://") {
+		if s.Method != r.method || s.URI != r.path || s.Body != r.body || s.Host != strings.TrimPrefix(w.Origin(), "http://") {
 			t.Errorf("%s %s: arrived as %s %s, %d bytes, at %s", r.method, r.path, s.Method, s.URI, len(s.Body), s.Host)
 		}
 		for name, want := range r.header {
@@ -85,7 +89,7 @@ func TestTheRestIsPassedToTheServer(t *testing.T) {
 }
 
 func TestNothingElseIsReachable(t *testing.T) {
-	o := newOrigin(t, echo)
+	o := newOrigin(echo)
 	w := before(t, o)
 	for _, path := range []string{
 		"/metrics", "/readyz", "/metrics/", "/debug/pprof/", "/.env", "/v1", "/v2/rooms", "/client/v5/x", "/index.html", "/V1/rooms", "//v1/rooms", "/v1/../metrics", "/v1/%2e%2e/metrics", "/r",
@@ -102,7 +106,7 @@ func TestNothingElseIsReachable(t *testing.T) {
 }
 
 func TestTheServerLearnsWhoAsksFromTheWorkerAlone(t *testing.T) {
-	o := newOrigin(t, echo)
+	o := newOrigin(echo)
 	w := before(t, o)
 	ask := func(headers ...string) http.Header {
 		_, _, body := get(t, w, "/v1/me", headers...)
@@ -130,7 +134,7 @@ func TestTheServerLearnsWhoAsksFromTheWorkerAlone(t *testing.T) {
 }
 
 func TestRequestIds(t *testing.T) {
-	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Arrived", r.Header.Get("X-Request-Id")) })
+	o := newOrigin(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Arrived", r.Header.Get("X-Request-Id")) })
 	w := before(t, o)
 	for name, c := range map[string]struct{ given, ray, want string }{
 		"the client's":  {"abc-1.2_3", "ray-FRA", "abc-1.2_3"},
@@ -156,7 +160,7 @@ func TestRequestIds(t *testing.T) {
 
 func TestAnAnswerIsPassedAsItComes(t *testing.T) {
 	more := make(chan struct{})
-	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := newOrigin(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/redirect":
 			http.Redirect(w, r, "https://elsewhere.example.com/x", http.StatusFound)
@@ -200,14 +204,17 @@ func TestAnAnswerIsPassedAsItComes(t *testing.T) {
 }
 
 func TestAServerThatIsAway(t *testing.T) {
+	with := func(origin string) *edgetest.Worker {
+		return edgetest.Start(t, edgetest.WithVar("ORIGIN", origin), edgetest.WithoutMigrations())
+	}
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	for name, c := range map[string]struct {
-		origin string
+		w      *edgetest.Worker
 		status int
-	}{"not there": {gone.URL, 502}, "not set": {"", 503}, "no address": {"rooms.example.com", 503}, "a file": {"file:///etc/passwd", 503}} {
+	}{"not there": {with(gone.URL), 502}, "hangs up": {edgetest.Shared(t), 502}, "not set": {with(""), 503}, "no address": {with("file:///etc/passwd"), 503}} {
 		t.Run(name, func(t *testing.T) {
-			w := edgetest.Start(t, edgetest.WithVar("ORIGIN", c.origin), edgetest.WithoutMigrations())
+			w := c.w
 			for _, r := range []request{{method: "GET", path: "/"}, {method: "GET", path: "/v1/rooms"}, {method: "GET", path: "/v1/assets/x"}, {method: "POST", path: "/v1/guests", body: "{}"},
 				{method: "GET", path: "/parties/main/r", header: http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}}} {
 				none := ""
@@ -223,7 +230,7 @@ func TestAServerThatIsAway(t *testing.T) {
 
 func TestAServerThatIsSlow(t *testing.T) {
 	end := make(chan struct{})
-	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := newOrigin(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/slow-body" {
 			w.WriteHeader(200)
 			w.(http.Flusher).Flush()
@@ -234,7 +241,6 @@ func TestAServerThatIsSlow(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	t.Cleanup(func() { o.CloseClientConnections() })
 	w := before(t, o, edgetest.WithVar("ORIGIN_TIMEOUT", "0.2"))
 	for _, method := range []string{"GET", "POST"} {
 		none := ""
@@ -261,7 +267,7 @@ func TestAServerThatIsSlow(t *testing.T) {
 }
 
 func TestACloudflarePageIsNoAnswer(t *testing.T) {
-	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := newOrigin(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(521)
 		fmt.Fprint(w, "<html>error code: 521</html>")

@@ -106,7 +106,7 @@ func soon(t *testing.T) context.Context {
 }
 
 func TestSocketsGoThrough(t *testing.T) {
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	w := before(t, o)
 	ws := dial(t, w, "/v1/rooms/r/ws?a=b%20c")
 	if ws.Subprotocol() != "kanvas.v1" {
@@ -135,7 +135,7 @@ func TestSocketsGoThrough(t *testing.T) {
 }
 
 func TestCloseCodesGoThrough(t *testing.T) {
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	w := before(t, o)
 	for _, code := range []int{1000, 1001, 1012, 4400, 4401, 4403, 4404, 4408, 4409, 4413, 4429, 4503, 4508} {
 		ws := dial(t, w, "/v1/rooms/r/ws")
@@ -171,7 +171,7 @@ func TestCloseCodesGoThrough(t *testing.T) {
 }
 
 func TestAHundredSockets(t *testing.T) {
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	w := before(t, o)
 	ctx := soon(t)
 	var open []*websocket.Conn
@@ -202,7 +202,7 @@ func TestAHundredSockets(t *testing.T) {
 }
 
 func TestAServerThatDiesTakesItsSocketsAlong(t *testing.T) {
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	w := before(t, o)
 	ws := dial(t, w, "/v1/rooms/r/ws")
 	if _, _, err := ws.Read(soon(t)); err != nil {
@@ -236,7 +236,7 @@ func jwt(header, payload map[string]any, sign func([]byte) []byte) string {
 }
 
 func TestOwnTokensAreCheckedBeforeTheUpgrade(t *testing.T) {
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	secret := bytes.Repeat([]byte{7}, auth.MinSecretBytes)
 	tokens, err := auth.NewTokens(secret, nil)
 	if err != nil {
@@ -351,7 +351,7 @@ func TestClerkTokensAreCheckedBeforeTheUpgrade(t *testing.T) {
 	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	o := newOrigin(t, sockets(t))
+	o := newOrigin(sockets(t))
 	token := func(kid string, exp time.Duration, k *rsa.PrivateKey) string {
 		return jwt(map[string]any{"alg": "RS256", "kid": kid}, map[string]any{"sub": "user_1", "exp": time.Now().Add(exp).Unix()}, rs256(k))
 	}
@@ -365,7 +365,6 @@ func TestClerkTokensAreCheckedBeforeTheUpgrade(t *testing.T) {
 		"PEM in one line":   {[]edgetest.Option{edgetest.WithVar("CLERK_PEM", strings.ReplaceAll(public, "\n", `\n`))}, 101, 101, 401, 401},
 		"a PEM that is bad": {[]edgetest.Option{edgetest.WithVar("CLERK_PEM", "rubbish")}, 101, 101, 101, 101},
 		"JWKS away":         {[]edgetest.Option{edgetest.WithVar("CLERK_JWKS_URL", gone.URL)}, 101, 101, 101, 101},
-		"no Clerk":          {nil, 101, 101, 101, 101},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := before(t, o, c.vars...)

@@ -5,7 +5,10 @@ package edgetest
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -24,6 +27,38 @@ type Worker struct {
 
 	name    string
 	process *process
+	origin  *origin // nil where WithVar says ORIGIN
+}
+
+// Serve makes h the server behind the Worker, until the test ends. Without it a shared Worker's server hangs up on every request.
+func (w *Worker) Serve(t testing.TB, h http.Handler) {
+	t.Helper()
+	w.origin.handler.Store(&h)
+	t.Cleanup(func() {
+		w.origin.handler.Store(nil)
+		w.origin.server.CloseClientConnections()
+	})
+}
+
+// Origin is the address of the server behind a shared Worker.
+func (w *Worker) Origin() string { return w.origin.server.URL }
+
+// origin is where a shared Worker's requests go: its address is known before the Worker starts, what serves there is the test's.
+type origin struct {
+	server  *httptest.Server
+	handler atomic.Pointer[http.Handler]
+}
+
+func newOrigin() *origin {
+	o := &origin{}
+	o.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := o.handler.Load()
+		if h == nil {
+			panic(http.ErrAbortHandler)
+		}
+		(*h).ServeHTTP(w, r)
+	}))
+	return o
 }
 
 // PutObject stores an object in the bucket, past every protocol.
@@ -103,7 +138,12 @@ var shared struct {
 	once sync.Once
 	p    *process
 	err  error
-	free chan spec
+	free chan lent
+}
+
+type lent struct {
+	spec
+	origin *origin
 }
 
 // Shared lends one of a few Workers of a single process, which lives as long as the test binary: about 30 ms a call. Its D1 database, KV namespace
@@ -114,7 +154,7 @@ func Shared(t testing.TB) *Worker {
 	if shared.err != nil {
 		t.Fatalf("start workerd: %v", shared.err)
 	}
-	var s spec
+	var s lent
 	select {
 	case s = <-shared.free:
 	default:
@@ -127,18 +167,21 @@ func Shared(t testing.TB) *Worker {
 		}
 		shared.free <- s
 	})
-	w := shared.p.worker(s)
+	w := shared.p.worker(s.spec)
+	w.origin = s.origin
 	w.migrate(t)
 	return w
 }
 
 func startShared() {
 	specs := make([]spec, slots)
-	shared.free = make(chan spec, slots)
+	shared.free = make(chan lent, slots)
 	for i := range specs {
 		id := uuid.NewString()
 		specs[i] = newSpec("kanvas-"+id[:8], id, hex.EncodeToString(randomBytes(16)), "kanvas-"+id[:8])
-		shared.free <- specs[i]
+		o := newOrigin()
+		specs[i].Vars["ORIGIN"] = o.server.URL
+		shared.free <- lent{specs[i], o}
 	}
 	// The process removes its own directory: no test owns it.
 	shared.p, shared.err = start("", specs)
