@@ -23,6 +23,7 @@ const controlBytes = 1 << 10
 type conn struct {
 	net.Conn
 	in     inbound // the reader's
+	pace   pace    // the reader's
 	limits *Limits
 	met    *metrics
 
@@ -70,9 +71,9 @@ type stream interface {
 	ended(err error)
 }
 
-func newConn(nc net.Conn, left []byte, l *Limits, m *metrics) *conn {
+func newConn(nc net.Conn, left []byte, l *Limits, m *metrics, now func() int64) *conn {
 	c := &conn{
-		Conn: nc, limits: l, met: m,
+		Conn: nc, limits: l, met: m, pace: pace{limits: l, now: now},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), written: make(chan struct{}),
 	}
 	c.in.ahead = left
@@ -85,8 +86,16 @@ func newConn(nc net.Conn, left []byte, l *Limits, m *metrics) *conn {
 	return c
 }
 
-// Read gives the library what the HTTP server had read ahead, then the connection's bytes.
-func (c *conn) Read(p []byte) (int, error) { return c.in.read(c.Conn, p) }
+// Read gives the library what the HTTP server had read ahead, then the connection's bytes. More frames than are allowed, of any kind, close the
+// socket here: the library works off pings and empty continuations without a word.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.in.read(c.Conn, p)
+	if c.pace.tooFast(p[:n]) && c.open() {
+		c.bye(byeTooMany, false)
+		return 0, errTooFast
+	}
+	return n, err
+}
 
 // Write takes the control frames of the library, each a call of its own. It never blocks: they go out before what waits, as soon as
 // the write in progress is through. A close frame ends the queue: the client said goodbye, or broke the protocol.

@@ -66,10 +66,6 @@ func (c *partiesConn) readAll() {
 	}
 	handle := func(b []byte) {
 		in.Inc()
-		if c.tooFast(c.hub.cfg.Clock()) {
-			c.stop(byeTooMany)
-			return
-		}
 		if c.conn.open() {
 			c.frame(b)
 		}

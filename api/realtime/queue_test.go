@@ -27,7 +27,7 @@ func pipeConn(t *testing.T, l Limits) (c *conn, far net.Conn, start func()) {
 		t.Fatal(err)
 	}
 	l = l.filled()
-	c = newConn(near, nil, &l, newMetrics(nil))
+	c = newConn(near, nil, &l, newMetrics(nil), func() int64 { return 0 })
 	started := false
 	start = func() { started = true; go c.run(context.Background()) }
 	t.Cleanup(func() {

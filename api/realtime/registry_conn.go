@@ -62,11 +62,6 @@ func (c *registryConn) serve() {
 	for !c.over && c.conn.open() {
 		err := c.read(func() int { return registryFrame }, func(b []byte) {
 			c.hub.met.framesIn.WithLabelValues(protocolRegistry).Inc()
-			if c.tooFast(c.hub.cfg.Clock()) {
-				c.over = true
-				c.finish(byeTooMany)
-				return
-			}
 			c.frame(b)
 		})
 		if err == errFrameTooLarge {

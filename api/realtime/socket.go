@@ -39,10 +39,6 @@ type socket struct {
 	user     string // counted by the gate
 
 	goodbye bool // the client's close frame was read
-
-	second int64 // of frames
-	frames int
-	over   int // seconds in a row with too many
 }
 
 // open checks what can be checked without knowing who it is, and upgrades. Where it refuses it has answered, and returns nil.
@@ -65,13 +61,6 @@ func (h *Hub) open(w http.ResponseWriter, r *http.Request, protocol string, subp
 	up := &upgrader{ResponseWriter: w, hub: h}
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
 		Subprotocols: subprotocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
-		OnPingReceived: func(context.Context, []byte) bool { // runs in the reader
-			if s.tooFast(h.cfg.Clock()) {
-				s.finish(byeTooMany)
-				return false
-			}
-			return true
-		},
 		OnPongReceived: func(_ context.Context, p []byte) {
 			if s.onPong != nil {
 				s.onPong(p)
@@ -134,7 +123,7 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	_ = nc.SetDeadline(time.Time{}) // the server's own
 	ahead, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	u.conn = newConn(nc, append([]byte(nil), ahead...), &u.hub.limits, u.hub.met)
+	u.conn = newConn(nc, append([]byte(nil), ahead...), &u.hub.limits, u.hub.met, u.hub.cfg.Clock)
 	return u.conn, bufio.NewReadWriter(bufio.NewReaderSize(u.conn, readBuffer), bufio.NewWriterSize(u.conn, writeBuffer)), nil
 }
 
@@ -290,24 +279,6 @@ func readMessage(r io.Reader, b []byte, limit int, grow func() error) ([]byte, e
 			return b, err
 		}
 	}
-}
-
-// tooFast counts a frame and reports whether the socket sent more than FrameRate for FrameSeconds seconds in a row.
-func (s *socket) tooFast(now int64) bool {
-	l := &s.hub.limits
-	if l.RatesOff {
-		return false
-	}
-	if sec := now / 1000; sec != s.second {
-		if s.frames <= l.FrameRate || sec != s.second+1 {
-			s.over = 0
-		}
-		s.second, s.frames = sec, 0
-	}
-	if s.frames++; s.frames == l.FrameRate+1 {
-		s.over++
-	}
-	return s.over >= l.FrameSeconds
 }
 
 // waitClose discards what the client still sends until it has answered the close or its time is up. Nothing to wait for where the

@@ -139,10 +139,6 @@ func (c *v1Conn) readAll() {
 	for !c.over && c.conn.open() {
 		err := c.read(c.frameLimit, func(b []byte) {
 			in.Inc()
-			if c.tooFast(c.hub.cfg.Clock()) {
-				c.stop(byeTooMany)
-				return
-			}
 			if c.conn.open() {
 				c.frame(b)
 			}

@@ -1,9 +1,12 @@
 package realtime
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -427,16 +430,58 @@ func TestRates(t *testing.T) {
 }
 
 func TestTooManyFramesCloseTheSocket(t *testing.T) {
-	var now int64 = 1_700_000_000_000
-	w := newWorld(t, limits(func(l *Limits) { l.FrameRate = 5; l.FrameSeconds = 2 }), func(c *Config) { c.Clock = func() int64 { now++; return now } })
-	a := w.enter(w.room(domain.Public), "alice", "a")
-	for range 3000 { // a millisecond apart by the clock
-		if a.ws.Write(soon(t), websocket.MessageText, []byte(`{"type":"cursor","x":1,"y":2}`)) != nil {
-			break
-		}
+	const mask = "\x80\x00\x00\x00\x00"
+	for name, frames := range map[string]struct{ first, flood string }{
+		"messages":            {"", "\x81\x80\x00\x00\x00\x00"},
+		"pings":               {"", "\x89\x80\x00\x00\x00\x00"},
+		"pongs":               {"", "\x8a\x80\x00\x00\x00\x00"},
+		"empty continuations": {"\x01\x81\x00\x00\x00\x00[", "\x00" + mask},
+		"small continuations": {"\x01\x81\x00\x00\x00\x00[", "\x00\x81\x00\x00\x00\x00 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var now atomic.Int64
+			now.Store(1_700_000_000_000)
+			w := newWorld(t, limits(func(l *Limits) { l.FrameRate = 5; l.FrameSeconds = 2; l.BadFrames = 1 << 30 }),
+				func(c *Config) { c.Clock = func() int64 { return now.Add(250) } })
+			a := w.enter(w.room(domain.Public), "alice", "a")
+			_, err := io.WriteString(a.wire, frames.first)
+			for flood := strings.Repeat(frames.flood, 10); err == nil && len(a.gone) == 0; { // four reads a second by the clock, or fewer
+				_, err = io.WriteString(a.wire, flood)
+			}
+			if code, last := a.closed(); code != 4429 || last.str("code") != "rate_limited" {
+				t.Fatalf("%d %v", code, last)
+			}
+		})
 	}
-	if code, _ := a.closed(); code != 4429 {
-		t.Fatal(code)
+}
+
+// Frames are counted however their bytes come.
+func TestFramesAreCountedByTheirHeaders(t *testing.T) {
+	var b []byte
+	sizes := []int{0, 1, 125, 126, 127, 65_535, 65_536, 200_000, 0, 0, 3}
+	for i, n := range sizes {
+		switch head := byte(0x80 * (i % 2)); {
+		case n < 126:
+			b = append(b, 0x81, head|byte(n))
+		case n < 1<<16:
+			b = append(b, 0x00, head|126, byte(n>>8), byte(n))
+		default:
+			b = append(b, 0x82, head|127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		}
+		if i%2 == 1 {
+			b = append(b, "mask"...)
+		}
+		b = append(b, bytes.Repeat([]byte{0xff}, n)...)
+	}
+	for _, step := range []int{1, 2, 3, 7, 1024, len(b)} {
+		var p pace
+		n := 0
+		for rest := b; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+			n += p.begun(rest[:min(step, len(rest))])
+		}
+		if n != len(sizes) || p.skip != 0 || p.had != 0 {
+			t.Fatalf("%d bytes at a time: %d frames of %d", step, n, len(sizes))
+		}
 	}
 }
 

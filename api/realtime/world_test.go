@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -177,6 +178,7 @@ func (s *shelf) List(context.Context, string, func(commands.Object) bool) error 
 
 // client is a v1 client that reads all it is sent, unless told to stop.
 type client struct {
+	wire net.Conn // below ws
 	t    testing.TB
 	ws   *websocket.Conn
 	got  chan msg // messages, arrays taken apart
@@ -196,13 +198,18 @@ func (m msg) num(k string) uint64 { f, _ := m[k].(float64); return uint64(f) }
 // dial opens a socket without saying hello.
 func (w *world) dial(room string, header http.Header) *client {
 	w.t.Helper()
+	var wire net.Conn
+	dialer := &http.Transport{DialContext: func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		wire, err = new(net.Dialer).DialContext(ctx, network, address)
+		return wire, err
+	}}
 	ws, _, err := websocket.Dial(soon(w.t), strings.Replace(w.server.URL, "http", "ws", 1)+"/"+room,
-		&websocket.DialOptions{Subprotocols: []string{"kanvas.v1"}, HTTPHeader: header})
+		&websocket.DialOptions{Subprotocols: []string{"kanvas.v1"}, HTTPHeader: header, HTTPClient: &http.Client{Transport: dialer}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	ws.SetReadLimit(-1)
-	c := &client{t: w.t, ws: ws, got: make(chan msg, 100_000), gone: make(chan error, 1)}
+	c := &client{t: w.t, ws: ws, wire: wire, got: make(chan msg, 100_000), gone: make(chan error, 1)}
 	w.t.Cleanup(func() { ws.CloseNow() })
 	return c
 }
