@@ -11,6 +11,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/api"
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/d1"
+	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/sqlite"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
@@ -57,7 +58,7 @@ func (n *node) checkD1(ctx context.Context) error {
 	if err := n.d1.CheckSchema(ctx); err != nil {
 		return err
 	}
-	err := projections.CheckLog(ctx, n.log, n.d1, projections.Tables)
+	err := projections.CheckLog(ctx, n.log, n.d1, projections.Tables, jetstream.StreamName)
 	if errors.Is(err, projections.ErrLogShorter) {
 		return fmt.Errorf("the log is not the one that D1 (database %s) was made from: restore the log, or set D1_DATABASE_ID to this log's database, or, "+
 			"if the loss is accepted, make D1 again with `kanvas rebuild --target d1`: %w", n.cfg.Cloudflare.D1Database, err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,9 +22,14 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 	writer := commands.NewSnapshotWriter(commands.SnapshotConfig{Source: n.rooms, Objects: n.objects, Logger: n.logger, Metrics: n.reg})
 	n.onClose("snapshots", func(context.Context) error { writer.Close(); return nil })
 	// One lane for all of them: a durable consumer of its own for each of the four cost more CPU than the commit itself.
-	handlers := []watermill.Handler{{Name: "process", Kinds: []events.Kind{events.KindRoom}, Fn: inTurn(
-		named{"checkpoints", checkpointer.Handle}, named{"snapshots", writer.Handle},
-		named{"pictures", commands.TakenOutPictures(n.assets)}, named{"room-list", commands.RoomListUpkeep(roomList)})}}
+	const lane = "process"
+	rooms := []events.Kind{events.KindRoom}
+	handlers := []watermill.Handler{
+		{Name: "checkpoints", Lane: lane, Kinds: rooms, Fn: checkpointer.Handle},
+		{Name: "snapshots", Lane: lane, Kinds: rooms, Fn: writer.Handle},
+		{Name: "pictures", Lane: lane, Kinds: rooms, Fn: commands.TakenOutPictures(n.assets)},
+		{Name: "room-list", Lane: lane, Kinds: rooms, Fn: commands.RoomListUpkeep(roomList)},
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	first, err := n.runHandlers(ctx, handlers)
 	if err != nil && n.cfg.NATSURL == "" {
@@ -74,23 +78,4 @@ func (n *node) standBy(ctx context.Context, handlers []watermill.Handler, r *wat
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return r.Close(stop)
-}
-
-// named is a process handler and what it is called where it fails.
-type named struct {
-	name string
-	fn   commands.Handler
-}
-
-// inTurn runs every handler on every record, also where one of them fails: they do not mind a record that comes again.
-func inTurn(handlers ...named) func(context.Context, events.Record) error {
-	return func(ctx context.Context, rec events.Record) error {
-		var errs []error
-		for _, h := range handlers {
-			if err := h.fn(ctx, rec); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", h.name, err))
-			}
-		}
-		return errors.Join(errs...)
-	}
 }

@@ -144,15 +144,7 @@ func (n *node) openTables(ctx context.Context) (err error) {
 		return err
 	}
 	// A log shorter than what the tables were made from has lost acknowledged commits: nothing may be appended to it.
-	checkpoints, err := n.tables.Checkpoints(ctx, projections.Tables)
-	if err != nil {
-		return err
-	}
-	var cps []jetstream.Checkpoint
-	for p, c := range checkpoints {
-		cps = append(cps, jetstream.Checkpoint{Projection: projections.Tables, Partition: p, Seq: c.Seq, Sum: c.Sum})
-	}
-	if err := n.log.Check(ctx, cps); err != nil {
+	if err := projections.CheckLog(ctx, n.log, n.tables, projections.Tables, jetstream.StreamName); err != nil {
 		return fmt.Errorf("the log is not the one that the tables were made from (restore it, or move kanvas.db away if the loss is accepted): %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ type API struct {
 	rates   *rates
 	page    *page
 	streams streamGate
+	bodies  bodyBudget
 
 	drainOnce sync.Once
 	draining  chan struct{} // closed by Drain

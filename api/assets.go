@@ -97,31 +97,56 @@ func (a *API) maySee(c echo.Context, row *projections.AssetRow) (public bool, er
 	if err != nil {
 		return false, err
 	}
-	asked, capability := c.QueryParam("room"), c.QueryParam("cap")
-	capable := asked != "" && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, capability)
-	allowed := q.user != "" && q.user == row.UserID && q.ticket == ""
-	gone := false // of a room that the caller was removed from
+	s := sight{allowed: q.user != "" && q.user == row.UserID && q.ticket == ""}
 	for _, room := range rooms[:min(len(rooms), maxAssetRooms)] {
-		v, err := a.cfg.Rooms.View(ctx, room)
-		if isCode(err, domain.CodeNotFound) {
-			continue
-		}
-		if err != nil {
+		if err := a.look(c, &s, room, func(*commands.View) bool { return true }); err != nil {
 			return false, err
 		}
-		_, err = v.RoleOf(q.actor().ID)
-		if (capable && room == asked) || (err == nil && (q.ticket == "" || q.ticket == room)) {
-			allowed, public = true, public || v.Room.Visibility == domain.Public
+	}
+	if !s.allowed { // a room may show it already, and no list has that yet
+		for _, room := range a.cfg.Pictures.Showing(row.ID) {
+			if err := a.look(c, &s, room, func(v *commands.View) bool { return v.Shows(row.ID) }); err != nil {
+				return false, err
+			}
 		}
-		gone = gone || isCode(err, domain.CodeForbidden)
 	}
 	switch {
-	case allowed:
-		return public, nil
-	case gone:
+	case s.allowed:
+		return s.public, nil
+	case s.gone:
 		return false, domain.Errorf(domain.CodeForbidden, "no longer a right to a room with this asset")
 	}
 	return false, errNoAsset // strangers are not told that it exists
+}
+
+// sight is what is known of the caller's right to an asset.
+type sight struct {
+	allowed bool
+	public  bool // to anybody
+	gone    bool // the caller was removed from a room that shows it
+}
+
+// look adds what one room says, where it shows the asset.
+func (a *API) look(c echo.Context, s *sight, room string, shows func(*commands.View) bool) error {
+	q := requestOf(c)
+	v, err := a.cfg.Rooms.View(c.Request().Context(), room)
+	if isCode(err, domain.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !shows(v) {
+		return nil
+	}
+	asked, capability := c.QueryParam("room"), c.QueryParam("cap")
+	capable := asked == room && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, capability)
+	_, err = v.RoleOf(q.actor().ID)
+	if capable || (err == nil && (q.ticket == "" || q.ticket == room)) {
+		s.allowed, s.public = true, s.public || v.Room.Visibility == domain.Public
+	}
+	s.gone = s.gone || isCode(err, domain.CodeForbidden)
+	return nil
 }
 
 func isCode(err error, code domain.Code) bool {
@@ -141,12 +166,35 @@ func (a *API) serveObject(c echo.Context, row *projections.AssetRow) error {
 	if c.Request().Method == http.MethodHead {
 		c.Response().Header().Set("Content-Length", strconv.FormatInt(object.Size, 10))
 	}
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, o)
+	w := &rangeWriter{ResponseWriter: c.Response()}
+	http.ServeContent(w, c.Request(), "", time.Time{}, o)
+	if w.refused {
+		return withStatus(http.StatusRequestedRangeNotSatisfiable, domain.CodeBadRequest, "Range: is not within the asset, see Content-Range")
+	}
 	if o.err != nil {
 		a.cfg.Logger.Error("asset_read", "error", o.err.Error(), "assetId", row.ID, "requestId", requestOf(c).id)
 		panic(http.ErrAbortHandler) // the client must not take half of it for the whole
 	}
 	return nil
+}
+
+// rangeWriter holds back the plain text that http.ServeContent says about a bad range.
+type rangeWriter struct {
+	http.ResponseWriter
+	refused bool
+}
+
+func (w *rangeWriter) WriteHeader(status int) {
+	if w.refused = status == http.StatusRequestedRangeNotSatisfiable; !w.refused {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *rangeWriter) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // objectReader reads an object as http.ServeContent wants it: opened where the first byte is asked for.

@@ -31,7 +31,13 @@ func (a *API) postCommands(c echo.Context) error {
 	if err := a.count(c, rateCommands, 1); err != nil { // bad bodies count too
 		return err
 	}
-	req, err := a.readCommands(c, role)
+	limit := bodyLimit(role)
+	release, err := a.bodies.admit(c, limit)
+	if err != nil {
+		return err
+	}
+	defer release()
+	req, err := a.readCommands(c, limit)
 	if err != nil {
 		return err
 	}
@@ -62,12 +68,16 @@ func (a *API) postCommands(c echo.Context) error {
 	return a.json(c, http.StatusOK, append(out, '}'))
 }
 
-// readCommands reads the list and what identifies it. Only roles that may add pictures may send bodies as large as those.
-func (a *API) readCommands(c echo.Context, role domain.Role) (req commands.Request, err error) {
-	limit := int64(maxBody)
+// bodyLimit is how large a list of commands may be in bytes: only roles that may add pictures may send as much as those need.
+func bodyLimit(role domain.Role) int64 {
 	if domain.Allowed(role, domain.AddElement{}.CommandName()) {
-		limit = maxEditorBody
+		return maxEditorBody
 	}
+	return maxBody
+}
+
+// readCommands reads the list and what identifies it.
+func (a *API) readCommands(c echo.Context, limit int64) (req commands.Request, err error) {
 	req.Actor = requestOf(c).actor()
 	if req.IfMatch, err = ifMatch(c); err != nil {
 		return req, err

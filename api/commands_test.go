@@ -2,10 +2,15 @@ package api
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
@@ -253,6 +258,85 @@ func TestBodySizesFollowTheRole(t *testing.T) {
 	w.call("POST", room+"/commands", bob.token, pad(maxBody+1)).refused(413, "too_large")
 	w.call("POST", room+"/commands", ada.token, pad(maxEditorBody)).ok(200)
 	w.call("POST", room+"/commands", ada.token, pad(maxEditorBody+1)).refused(413, "too_large")
+}
+
+// What the bodies of everybody hold is bounded, and so is what one address holds of it.
+func TestLargeBodiesHaveABudget(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Proxies = auth.Proxies{netip.MustParsePrefix("127.0.0.0/8")} })
+	ada := w.guest("Ada")
+	room := w.room(ada, "r1", "public")
+	from := func(address string, size int64) (body *io.PipeWriter, answered chan *http.Response) {
+		reader, writer := io.Pipe()
+		req, err := http.NewRequestWithContext(soon(t), "POST", w.server.URL+room+"/commands", reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = size
+		for k, v := range map[string]string{"Authorization": "Bearer " + ada.token, "Content-Type": "application/json", "X-Forwarded-For": address} {
+			req.Header.Set(k, v)
+		}
+		answered = make(chan *http.Response, 1)
+		go func() {
+			res, err := w.server.Client().Do(req)
+			if err == nil {
+				res.Body.Close()
+			}
+			answered <- res
+		}()
+		return writer, answered
+	}
+	held := func(n int64) {
+		t.Helper()
+		for ctx := soon(t); ; {
+			w.api.bodies.mu.Lock()
+			total := w.api.bodies.total
+			w.api.bodies.mu.Unlock()
+			if total == n*maxEditorBody {
+				return
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%d bytes are held, not %d bodies", total, n)
+			}
+			runtime.Gosched()
+		}
+	}
+	refused := func(address string, status int) {
+		t.Helper()
+		writer, answered := from(address, maxEditorBody)
+		defer writer.Close()
+		if res := <-answered; res == nil || res.StatusCode != status || res.Header.Get("Retry-After") != "2" {
+			t.Fatalf("%+v", res)
+		}
+	}
+	const chunked = -1 // may become of any size
+	var bodies []*io.PipeWriter
+	var answers []chan *http.Response
+	for n := int64(1); n*maxEditorBody <= bodyBytes; n++ {
+		writer, answered := from(fmt.Sprintf("203.0.113.%d", n/4), chunked)
+		bodies, answers = append(bodies, writer), append(answers, answered)
+		held(n)
+	}
+	refused("198.51.100.1", 503)
+	w.call("POST", room+"/commands", ada.token, commandsBody(addText("small", "is free"))).ok(200)
+	for i, b := range bodies {
+		fmt.Fprintf(b, `{"commands":[{"command":"chat.post","data":{"text":"%d"}}]}`, i)
+		b.Close()
+		if res := <-answers[i]; res == nil || res.StatusCode != 200 {
+			t.Fatalf("%d: %+v", i, res)
+		}
+	}
+	held(0)
+	bodies = nil
+	for n := int64(1); n*maxEditorBody <= bodyBytesPerAddress; n++ {
+		writer, answered := from("203.0.113.1", chunked)
+		bodies, answers = append(bodies, writer), append(answers, answered)
+		held(n)
+	}
+	refused("203.0.113.1", 429)
+	for _, b := range bodies {
+		b.CloseWithError(io.ErrUnexpectedEOF) // the client breaks off
+	}
+	held(0)
 }
 
 func TestOnlyJSONIsTaken(t *testing.T) {

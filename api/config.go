@@ -34,6 +34,11 @@ type Progress interface {
 	WaitHead(ctx context.Context) error
 }
 
+// Pictures knows which rooms were asked a moment ago, on this process, to show an asset: they may not be in the lists yet. *commands.Assets implements it.
+type Pictures interface {
+	Showing(asset string) (rooms []string)
+}
+
 // Check is one line of /readyz.
 type Check struct {
 	Name   string `json:"name"`
@@ -51,6 +56,7 @@ type Config struct {
 	Queries  projections.Queries
 	Progress Progress
 	Objects  commands.Objects
+	Pictures Pictures
 	KV       commands.KV // of the old clients' POST bridge
 	Hub      Hub
 	Limiter  commands.Limiter // of sharedLimits
@@ -77,7 +83,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
 		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
-		"Objects": c.Objects == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error
 	for name, absent := range missing {

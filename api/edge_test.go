@@ -368,7 +368,10 @@ func TestPicturesAreServedToThoseWhoMayEnter(t *testing.T) {
 	if end := w.call("GET", src, ada.token, nil, "Range", "bytes=-5").ok(206); !bytes.Equal(end.body, raw[len(raw)-5:]) {
 		t.Errorf("range: %q", end.body)
 	}
-	w.call("GET", src, ada.token, nil, "Range", "bytes=99999-").ok(416)
+	none := w.call("GET", src, ada.token, nil, "Range", "bytes=99999-").refused(416, "bad_request")
+	if got := none.header.Get("Content-Range"); got != fmt.Sprintf("bytes */%d", len(raw)) || none.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("416: %v", none.header)
+	}
 	w.call("GET", src, ada.token, nil, "If-None-Match", a.header.Get("ETag")).ok(304)
 	if head := w.call("HEAD", src, ada.token, nil).ok(200); len(head.body) != 0 || head.header.Get("Content-Length") != fmt.Sprint(len(raw)) {
 		t.Errorf("HEAD: %d %v", len(head.body), head.header)
@@ -396,6 +399,76 @@ func TestPicturesAreServedToThoseWhoMayEnter(t *testing.T) {
 	if got := w.call("GET", src, "", nil).ok(200).header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
 		t.Errorf("Cache-Control %q", got)
 	}
+}
+
+// No handler and no list is needed for a picture that a room shows already: nothing has attached the asset to the second room here.
+func TestAPictureIsSeenAtOnceWhereItWasPasted(t *testing.T) {
+	w := newWorld(t)
+	ada, bob, eve := w.guest("Ada"), w.guest("Bob"), w.guest("Eve")
+	first, second := w.room(ada, "first", "private"), w.room(ada, "second", "private")
+	w.call("PUT", second+"/participants/"+bob.id, ada.token, cmd{"role": "viewer"}).ok(200)
+	data, raw := picture(t)
+	add := func(room, id, src string) *answer {
+		return w.call("POST", room+"/commands", ada.token, commandsBody(cmd{"command": "element.add", "data": cmd{"element": cmd{"id": id, "type": "image", "src": src}}}))
+	}
+	add(first, "p", data).ok(200)
+	src := w.call("GET", first+"/canvas", ada.token, nil).ok(200).list("elements")[0].(cmd)["src"].(string)
+	w.call("GET", src, bob.token, nil).refused(404, "not_found")
+	add(second, "taken", "https://example.com/x.png").ok(200)
+	add(second, "taken", src).refused(409, "conflict") // asked for, and not shown
+	w.call("GET", src, bob.token, nil).refused(404, "not_found")
+	add(second, "p", src).ok(200)
+	if got := w.call("GET", src, bob.token, nil).ok(200); !bytes.Equal(got.body, raw) || got.header.Get("Cache-Control") != "private, "+assetCache {
+		t.Errorf("%v", got.header)
+	}
+	w.call("GET", src, eve.token, nil).refused(404, "not_found")
+	w.call("DELETE", second+"/participants/"+bob.id, ada.token, nil).ok(204)
+	w.call("GET", src, bob.token, nil).refused(403, "forbidden")
+}
+
+// A client that goes away is no failure of the server, and is written down as what it is.
+func TestAHangUpIsNoFailure(t *testing.T) {
+	entered, gone := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, func(c *Config) { c.Rooms = slowRooms{c.Rooms, entered, gone} })
+	ada := w.guest("Ada")
+	ctx, hangUp := context.WithCancel(soon(t))
+	req, err := http.NewRequestWithContext(ctx, "GET", w.server.URL+"/v1/rooms/slow", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+ada.token)
+	go func() { <-entered; hangUp() }()
+	if _, err := w.server.Client().Do(req); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	<-gone
+	w.server.Close() // waits for the handler
+	var lines []map[string]any
+	for _, line := range strings.Split(w.logs.String(), "\n") {
+		var m map[string]any
+		if json.Unmarshal([]byte(line), &m) == nil && m["roomId"] == "slow" {
+			lines = append(lines, m)
+		}
+	}
+	if len(lines) != 1 || lines[0]["msg"] != "http_client_gone" || lines[0]["status"] != 499.0 || lines[0]["level"] != "DEBUG" {
+		t.Errorf("%v", lines)
+	}
+}
+
+// slowRooms answers for the room "slow" once its caller is gone.
+type slowRooms struct {
+	commands.Rooms
+	entered, gone chan struct{}
+}
+
+func (r slowRooms) View(ctx context.Context, room string) (*commands.View, error) {
+	if room != "slow" {
+		return r.Rooms.View(ctx, room)
+	}
+	close(r.entered)
+	<-ctx.Done()
+	close(r.gone)
+	return nil, fmt.Errorf("view: %w", ctx.Err())
 }
 
 func TestMissingBytesAreNotServedAsNothing(t *testing.T) {

@@ -82,6 +82,10 @@ func echoRefusal(err *echo.HTTPError) httpError {
 // answerError is the one place where errors become answers, and where unknown ones are logged.
 func (a *API) answerError(err error, c echo.Context) {
 	q := requestOf(c)
+	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+		a.hungUp(c)
+		return
+	}
 	h, known := refusal(err)
 	status := h.status
 	if status == 0 {
@@ -107,6 +111,17 @@ func (a *API) answerError(err error, c echo.Context) {
 	}
 	body := appendProblem(nil, &h, status, c.Request().URL.EscapedPath())
 	_ = a.gone(c, c.Blob(status, wire.ProblemType, body))
+}
+
+// statusHungUp is how servers write down that the client went away before its answer; nobody is sent it.
+const statusHungUp = 499
+
+// hungUp takes note of a client that is gone: nothing went wrong here, and nobody reads an answer.
+func (a *API) hungUp(c echo.Context) {
+	if !c.Response().Committed {
+		c.Response().Status = statusHungUp
+	}
+	requestOf(c).hungUp = true
 }
 
 // appendProblem appends problem details. instance is the path that was asked for, without its query: that may hold secrets.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/api/auth"
@@ -13,8 +14,9 @@ import (
 // newTestHub is the real hub over the same rooms and people.
 func newTestHub(t testing.TB, cfg Config) Hub {
 	hub := realtime.New(realtime.Config{
-		Rooms: cfg.Rooms, Users: cfg.Users, Preparer: cfg.Preparer, Authenticator: socketAuth{cfg}, AllowOrigin: cfg.Sites.OriginAllowed,
-		Logger: cfg.Logger, Registerer: cfg.Registerer,
+		Rooms: cfg.Rooms, Users: cfg.Users, Preparer: cfg.Preparer, Authenticator: socketAuth{cfg}, AllowOrigin: cfg.Sites.OriginAllowed, AllowCookie: cfg.Sites.CookieAllowed,
+		Address: func(r *http.Request) string { return auth.AddressKey(cfg.Proxies.Client(r)) },
+		Logger:  cfg.Logger, Registerer: cfg.Registerer,
 	})
 	t.Cleanup(func() {
 		if err := hub.Drain(context.Background()); err != nil {

@@ -42,12 +42,16 @@ func (a *API) log(c echo.Context, q *request, took time.Duration) {
 		a.metrics.requests.WithLabelValues(route, method, fmt.Sprintf("%dxx", status/100)).Observe(took.Seconds())
 	}
 	level := slog.LevelInfo
-	if quiet[route] && status < 400 {
+	if quiet[route] && status < 400 || q.hungUp {
 		level = slog.LevelDebug
 	}
 	ctx := c.Request().Context()
 	if !a.cfg.Logger.Enabled(ctx, level) {
 		return
+	}
+	message := "http_request"
+	if q.hungUp {
+		message = "http_client_gone"
 	}
 	attrs := []slog.Attr{
 		slog.String("roomId", q.room), slog.String("userId", q.user), slog.Int64("dataSize", c.Response().Size),
@@ -57,7 +61,7 @@ func (a *API) log(c echo.Context, q *request, took time.Duration) {
 	if q.code != "" {
 		attrs = append(attrs, slog.String("code", string(q.code)))
 	}
-	a.cfg.Logger.LogAttrs(ctx, level, "http_request", attrs...)
+	a.cfg.Logger.LogAttrs(ctx, level, message, attrs...)
 }
 
 // knownMethod keeps what clients invent out of labels.

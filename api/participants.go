@@ -74,7 +74,7 @@ func afterCursor(rows []projections.ParticipantRow, cursor string) (int, error) 
 
 // setParticipant is PUT /v1/rooms/:id/participants/:user.
 func (a *API) setParticipant(c echo.Context) error {
-	room, user, err := a.participantOf(c)
+	room, user, own, err := a.participantOf(c)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,11 @@ func (a *API) setParticipant(c echo.Context) error {
 	if !domain.ValidRole(domain.Role(role)) {
 		return badRequest("role: is not owner, editor, commenter or viewer")
 	}
-	result, err := a.do(c, room, domain.SetRole{User: user, Role: domain.Role(role)})
+	ready, err := a.cfg.Preparer.Prepare(c.Request().Context(), room, requestOf(c).actor(), own, []domain.Command{domain.SetRole{User: user, Role: domain.Role(role)}})
+	if err != nil {
+		return err
+	}
+	result, err := a.do(c, room, ready[0])
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (a *API) setParticipant(c echo.Context) error {
 
 // removeParticipant is DELETE /v1/rooms/:id/participants/:user.
 func (a *API) removeParticipant(c echo.Context) error {
-	room, user, err := a.participantOf(c)
+	room, user, _, err := a.participantOf(c)
 	if err != nil {
 		return err
 	}
@@ -113,16 +117,16 @@ func (a *API) removeParticipant(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// participantOf returns the room and the person of the route, for a caller who is signed in and may enter.
-func (a *API) participantOf(c echo.Context) (room, user string, err error) {
+// participantOf returns the room and the person of the route, and the caller's own role, for a caller who is signed in and may enter.
+func (a *API) participantOf(c echo.Context) (room, user string, own domain.Role, err error) {
 	if err := requestOf(c).signedIn(); err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
-	if room, _, _, err = a.enter(c); err != nil {
-		return "", "", err
+	if room, _, own, err = a.enter(c); err != nil {
+		return "", "", "", err
 	}
 	if user = c.Param("user"); !events.ValidStreamID(user) {
-		return "", "", badRequest("user: is not a user id")
+		return "", "", "", badRequest("user: is not a user id")
 	}
-	return room, user, nil
+	return room, user, own, nil
 }

@@ -21,6 +21,7 @@ type request struct {
 	who    identity
 	room   string      // for the log
 	code   domain.Code // of a refusal
+	hungUp bool        // the client went away before its answer
 }
 
 const requestKey = "kanvas.request"

@@ -58,6 +58,9 @@ func TestRoomIsMadeOnceByItsOwner(t *testing.T) {
 	w.call("GET", "/v1/rooms/atelier", ada.token, nil).refused(404, "not_found")
 	w.call("DELETE", "/v1/rooms/atelier", ada.token, nil).refused(404, "not_found")
 	w.call("POST", "/v1/rooms", ada.token, body).refused(409, "conflict")
+	for _, blank := range []string{"", " \u2003", "\u200b"} {
+		w.call("POST", "/v1/rooms", ada.token, cmd{"name": blank, "visibility": "public"}).refused(422, "invalid_command")
+	}
 	made := w.call("POST", "/v1/rooms", ada.token, cmd{"name": "No id", "visibility": "unlisted"}).ok(201)
 	if made.header.Get("Location") != "/v1/rooms/"+made.str("id") {
 		t.Errorf("Location %q of %s", made.header.Get("Location"), made.str("id"))
@@ -206,11 +209,15 @@ func TestParticipantRefusals(t *testing.T) {
 		{"PUT", bob.id, ada.token, cmd{"role": nil}, 400, "bad_request"},
 		{"PUT", "..%2F..", ada.token, cmd{"role": "editor"}, 400, "bad_request"},
 		{"PUT", strings.Repeat("u", 129), ada.token, cmd{"role": "editor"}, 400, "bad_request"},
+		{"PUT", "nobody", ada.token, cmd{"role": "editor"}, 404, "not_found"},
+		{"PUT", "nobody", bob.token, cmd{"role": "editor"}, 403, "forbidden"}, // who may not set roles does not learn who is known
 		{"DELETE", ada.id, bob.token, nil, 403, "forbidden"},
 		{"DELETE", "", ada.token, nil, 404, "not_found"},
 	} {
 		w.call(x.method, room+"/participants/"+x.user, x.token, x.body).refused(x.status, x.code)
 	}
+	setRole := commandsBody(cmd{"command": "participant.set_role", "data": cmd{"user_id": "nobody", "role": "editor"}})
+	w.call("POST", room+"/commands", ada.token, setRole).refused(404, "not_found")
 	w.call("PUT", room+"/participants/"+bob.id, ada.token, cmd{"role": "owner"}).ok(200)
 	w.call("DELETE", room+"/participants/"+ada.id, bob.token, nil).ok(http.StatusNoContent)
 	w.call("GET", room, ada.token, nil).refused(403, "forbidden") // public, but she was removed

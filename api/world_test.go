@@ -134,8 +134,8 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	sites, err := auth.NewSites([]string{"https://app.example.com"}, nil, "", true)
 	must(err)
 	w.cfg = Config{
-		Rooms: w.rooms, Users: people, Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, Assets: w.assets}),
-		Queries: w.store, Progress: runner, Objects: shelf, KV: w.kv, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
+		Rooms: w.rooms, Users: people, Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, People: people, Assets: w.assets}),
+		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, KV: w.kv, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
 		Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
 	}
 	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)

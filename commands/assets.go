@@ -31,6 +31,7 @@ type Assets struct {
 	memory   *semaphore.Weighted
 	stored   *lru[string, struct{}]
 	attached *lru[string, struct{}]
+	showing  *lru[string, []string] // rooms, see willShow
 }
 
 // NewAssets returns the road to the streams of assets.
@@ -40,6 +41,7 @@ func NewAssets(streams *Streams, objects Objects) *Assets {
 		memory:   semaphore.NewWeighted(dataURLsAtOnce),
 		stored:   newLRU[string, struct{}](assetsKept, 0),
 		attached: newLRU[string, struct{}](assetsKept, 0),
+		showing:  newLRU[string, []string](assetsKept, showingFor),
 	}
 }
 

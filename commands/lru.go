@@ -43,9 +43,17 @@ func (c *lru[K, V]) get(k K) (v V, ok bool) {
 	return it.v, true
 }
 
-func (c *lru[K, V]) put(k K, v V) {
+func (c *lru[K, V]) put(k K, v V) { c.update(k, func(V) V { return v }) }
+
+// update puts what f makes of the value that is kept, or of none.
+func (c *lru[K, V]) update(k K, f func(V) V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var v V
+	if e := c.m[k]; e != nil {
+		v = e.Value.(entry[K, V]).v
+	}
+	v = f(v)
 	it := entry[K, V]{k, v, time.Now()}
 	if e := c.m[k]; e != nil {
 		e.Value = it

@@ -123,6 +123,20 @@ func (p *People) Profile(ctx context.Context, id string) Profile {
 	return prof
 }
 
+// Known reports whether there is, or was, a person of the id.
+func (p *People) Known(ctx context.Context, id string) (bool, error) {
+	if prof, ok := p.profiles.get(id); ok && prof.Name != "" {
+		return true, nil
+	}
+	if !events.ValidStreamID(id) || id == domain.SystemID || (domain.Actor{ID: id}).Anonymous() {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
+	defer cancel()
+	cs, err := p.streams.read(ctx, events.User(id))
+	return err == nil && foldPerson(cs).known, err
+}
+
 // Open implements Users.
 func (p *People) Open(ctx context.Context, person string, sealed events.Sealed) (string, bool) {
 	return p.sealer.Open(ctx, person, sealed)

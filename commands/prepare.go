@@ -10,7 +10,8 @@ import (
 
 // PrepareConfig is what a Preparation needs.
 type PrepareConfig struct {
-	Rooms  Rooms // for canvas.restore
+	Rooms  Rooms   // for canvas.restore
+	People *People // for participant.set_role; nil: everybody is known
 	Sealer *Sealer
 	Assets *Assets
 	// PublicURLs are the addresses under which this server is known, without a trailing slash ("https://kanvas.example"): an asset's URL below
@@ -98,6 +99,8 @@ func (p *Preparation) one(ctx context.Context, b by, c domain.Command) (domain.C
 		return c, err
 	case domain.Restore:
 		return p.restore(ctx, b, c)
+	case domain.SetRole:
+		return c, p.known(ctx, b, c)
 	default:
 		return c, nil
 	}
@@ -155,6 +158,31 @@ func (p *Preparation) restore(ctx context.Context, b by, c domain.Restore) (doma
 	return c, nil
 }
 
+// known refuses a role for somebody this server has never seen: a mistyped id would be a participant for ever. Whoever is to come for the first time
+// gets an invitation instead. Nobody but who may set roles learns which ids are known.
+func (p *Preparation) known(ctx context.Context, b by, c domain.SetRole) error {
+	if p.cfg.People == nil || !domain.Allowed(b.role, c.CommandName()) {
+		return nil
+	}
+	known, err := p.cfg.People.Known(ctx, c.User)
+	if err != nil || known {
+		return err
+	}
+	v, err := p.cfg.Rooms.View(ctx, b.room)
+	if err != nil {
+		return err
+	}
+	if _, err := v.RoleOf(c.User); isCode(err, domain.CodeForbidden) {
+		return nil // was a participant once
+	}
+	for i := range v.Participants {
+		if v.Participants[i].User == c.User {
+			return nil
+		}
+	}
+	return domain.Errorf(domain.CodeNotFound, "user_id: nobody of this id has ever been here")
+}
+
 // source returns what is to stand in place of a src, or nil where it may stay.
 func (p *Preparation) source(ctx context.Context, b by, command string, value json.RawMessage) (json.RawMessage, error) {
 	src, err := p.readSource(value)
@@ -173,6 +201,7 @@ func (p *Preparation) source(ctx context.Context, b by, command string, value js
 	if err != nil {
 		return nil, err
 	}
+	p.cfg.Assets.willShow(id, b.room)
 	return events.AppendString(nil, assetScheme+id), nil
 }
 

@@ -2,8 +2,8 @@ package commands
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"slices"
+	"time"
 
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -36,22 +36,15 @@ func (p *Preparation) mayShow(ctx context.Context, b by, id string) error {
 		}
 	}
 	v, err := p.cfg.Rooms.View(ctx, b.room) // that it is shown here may not have been committed yet
-	if err != nil {
+	if err != nil || v.Shows(id) {
 		return err
-	}
-	src := json.RawMessage(events.AppendString(nil, assetScheme+id))
-	for _, e := range v.Elements {
-		if value, ok := e.Get("src"); ok && string(value) == string(src) {
-			return nil
-		}
 	}
 	return domain.Errorf(domain.CodeForbidden, "src: an asset of a room that you may not enter")
 }
 
 func (p *Preparation) mayEnter(ctx context.Context, room, user string) (bool, error) {
-	var coded *domain.Error
 	v, err := p.cfg.Rooms.View(ctx, room)
-	if errors.As(err, &coded) && coded.Code == domain.CodeNotFound {
+	if isCode(err, domain.CodeNotFound) {
 		return false, nil
 	}
 	if err != nil {
@@ -59,6 +52,40 @@ func (p *Preparation) mayEnter(ctx context.Context, room, user string) (bool, er
 	}
 	_, err = v.RoleOf(user)
 	return err == nil, nil
+}
+
+// Shows reports whether an element of the room shows the asset.
+func (v *View) Shows(asset string) bool {
+	src := events.AppendString(nil, assetScheme+asset)
+	for _, e := range v.Elements {
+		if value, ok := e.Get("src"); ok && string(value) == string(src) {
+			return true
+		}
+	}
+	return false
+}
+
+// showingFor is how long it is remembered where an asset was asked to be shown: until asset.attached is in the lists.
+const showingFor = time.Minute
+
+// willShow remembers that a command which shows the asset in the room is on its way.
+func (s *Assets) willShow(id, roomID string) {
+	if s.isAttachedTo(id, roomID) {
+		return
+	}
+	s.showing.update(id, func(rooms []string) []string {
+		if slices.Contains(rooms, roomID) {
+			return rooms
+		}
+		return append(slices.Clone(rooms[max(0, len(rooms)-maxShownRooms+1):]), roomID)
+	})
+}
+
+// Showing returns the rooms which somebody asked a moment ago, here, to show the asset: the newest last. Whether they do is in their View, which is
+// ahead of the lists.
+func (s *Assets) Showing(id string) []string {
+	rooms, _ := s.showing.get(id)
+	return rooms
 }
 
 // isAttachedTo reports what is remembered; false may be wrong.

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/infinite-kanvas/kanvas/events"
@@ -126,6 +127,11 @@ func checkLine(what, s string, limit int) error {
 		return Errorf(CodeTooLarge, "%s: more than %d bytes", what, limit)
 	}
 	return checkText(what, s, "")
+}
+
+// blank reports whether a name shows nothing at all.
+func blank(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return unicode.IsGraphic(c) && !unicode.IsSpace(c) })
 }
 
 // checkText refuses control characters but the allowed ones.

@@ -50,6 +50,9 @@ func checkRoom(name, description *string, v *Visibility, role *Role) error {
 		if err := checkLine("name", *name, MaxRoomName); err != nil {
 			return err
 		}
+		if blank(*name) {
+			return Errorf(CodeInvalidCommand, "name: there is nothing to see in it")
+		}
 	}
 	if description != nil {
 		if err := checkDescription(*description); err != nil {

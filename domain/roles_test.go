@@ -177,17 +177,29 @@ func TestRoomsLife(t *testing.T) {
 	w.must("olga", DeleteRoom{})
 	w.refused(CodeNotFound, "olga", Join{})
 	w.refused(CodeNotFound, SystemID, Checkpoint{})
-	w.refused(CodeConflict, "olga", CreateRoom{})
+	w.refused(CodeConflict, "olga", CreateRoom{Name: "r"})
 	w.check()
+}
+
+func TestANameShowsSomething(t *testing.T) {
+	w := studio(t)
+	for _, name := range []string{"", " ", "\u00a0\u2003", "\u200b\u2060", "\ufeff"} {
+		w.refused(CodeInvalidCommand, "olga", UpdateRoom{Name: &name})
+		newWorld(t).refused(CodeInvalidCommand, "olga", CreateRoom{Name: name})
+	}
+	for _, name := range []string{"x", " x ", "👩‍🎨", "عربي", "\u200b."} {
+		w.must("olga", UpdateRoom{Name: &name})
+		newWorld(t).must("olga", CreateRoom{Name: name})
+	}
 }
 
 func TestRoomsWithoutOwner(t *testing.T) {
 	w := newWorld(t)
-	w.must("anon:1", CreateRoom{}, shape(t, "e"))
-	if len(w.must("anon:2", CreateRoom{}, set("e", "x", "1")).events) != 1 || w.room.OwnerID() != "" || w.room.Visibility() != Unlisted {
+	w.must("anon:1", CreateRoom{Name: "r"}, shape(t, "e"))
+	if len(w.must("anon:2", CreateRoom{Name: "r"}, set("e", "x", "1")).events) != 1 || w.room.OwnerID() != "" || w.room.Visibility() != Unlisted {
 		t.Error("an anonymous connection to a room born by another")
 	}
-	w.refused(CodeConflict, "ann", CreateRoom{})
+	w.refused(CodeConflict, "ann", CreateRoom{Name: "r"})
 	w.must("ann", Join{})
 	for _, who := range []string{"ann", "anon:1"} {
 		w.refused(CodeForbidden, who, UpdateRoom{Name: ptr("mine")})

@@ -194,7 +194,7 @@ func TestUndoScenarios(t *testing.T) {
 
 func TestAnonymousActorsHaveNoSteps(t *testing.T) {
 	w := newWorld(t)
-	w.must("anon:1", CreateRoom{}, shape(t, "e"))
+	w.must("anon:1", CreateRoom{Name: "r"}, shape(t, "e"))
 	w.must("anon:1", set("e", "x", "1"))
 	w.refused(CodeNothingToUndo, "anon:1", Undo{})
 	w.must("ann", shape(t, "f"))

@@ -1,11 +1,6 @@
 package realtime
 
 import (
-	"net"
-	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -128,38 +123,4 @@ func (g *gate) close() <-chan struct{} {
 		}
 	}
 	return g.idle
-}
-
-// remoteAddress is the address limits count by where the configuration names no other: the peer's, IPv6 by /64.
-func remoteAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	ip := net.ParseIP(host)
-	if ip == nil || ip.To4() != nil {
-		return host
-	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
-}
-
-// originListed reports whether a browser's page may open sockets here: no Origin (no browser), the server's own, or one of the list.
-// "null" is never one.
-func originListed(r *http.Request, list []string) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	if strings.EqualFold(u.Host, r.Host) {
-		return true
-	}
-	return listed(origin, list)
-}
-
-func listed(origin string, list []string) bool {
-	return slices.ContainsFunc(list, func(o string) bool { return strings.EqualFold(o, origin) })
 }

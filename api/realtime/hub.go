@@ -27,7 +27,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Identity, error)
 }
 
-// Config of a Hub. Rooms, Users, Preparer and Authenticator are needed; the rest has defaults.
+// Config of a Hub. Rooms, Users, Preparer, Authenticator, AllowOrigin, AllowCookie and Address are needed; the rest has defaults.
 type Config struct {
 	Rooms         commands.Rooms
 	Users         commands.Users
@@ -39,10 +39,9 @@ type Config struct {
 	// PublicRooms fills the registry of old clients at the start; nil: it starts empty.
 	PublicRooms func(context.Context) ([]ListedRoom, error)
 
-	Origins     []string                   // allowed browser origins besides the server's own
-	AllowOrigin func(*http.Request) bool   // instead of Origins, where set: the rule of CORS
-	AllowCookie func(*http.Request) bool   // whether the session cookie may say who it is; default: an Origin of Origins
-	Address     func(*http.Request) string // what per-address limits count by; default: the peer's address
+	AllowOrigin func(*http.Request) bool   // whether a browser's page may open sockets here: the rule of CORS
+	AllowCookie func(*http.Request) bool   // whether the session cookie may say who it is
+	Address     func(*http.Request) string // what per-address limits count by
 	Limits      Limits                     // zero fields: DefaultLimits
 	Logger      *slog.Logger               // default: none
 	Registerer  prometheus.Registerer      // default: metrics are counted and not shown
@@ -79,17 +78,6 @@ func New(cfg Config) *Hub {
 	cfg.Limits = cfg.Limits.filled()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Address == nil {
-		cfg.Address = remoteAddress
-	}
-	if cfg.AllowOrigin == nil {
-		origins := cfg.Origins
-		cfg.AllowOrigin = func(r *http.Request) bool { return originListed(r, origins) }
-	}
-	if cfg.AllowCookie == nil {
-		origins := cfg.Origins
-		cfg.AllowCookie = func(r *http.Request) bool { return listed(r.Header.Get("Origin"), origins) }
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = func() int64 { return time.Now().UnixMilli() }

@@ -359,7 +359,7 @@ func TestHandshakeRefusals(t *testing.T) {
 }
 
 func TestOriginsAndCountsAreCheckedBeforeTheUpgrade(t *testing.T) {
-	w := newWorld(t, limits(func(l *Limits) { l.PerAddress = 3; l.PerUser = 2 }), func(c *Config) { c.Origins = []string{"https://page.example"} })
+	w := newWorld(t, limits(func(l *Limits) { l.PerAddress = 3; l.PerUser = 2 }), sites("https://page.example"))
 	room := w.room(domain.Public)
 	status := func(origin string) int {
 		_, resp, err := websocket.Dial(soon(t), strings.Replace(w.server.URL, "http", "ws", 1)+"/"+room,

@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
@@ -52,6 +53,18 @@ type option func(*Config)
 
 func limits(f func(*Limits)) option { return func(c *Config) { f(&c.Limits) } }
 
+// sites is what the server takes browsers from, besides its own pages, and how it counts addresses.
+func sites(origins ...string) option {
+	return func(c *Config) {
+		s, err := auth.NewSites(origins, nil, "", true)
+		if err != nil {
+			panic(err)
+		}
+		c.AllowOrigin, c.AllowCookie = s.OriginAllowed, s.CookieAllowed
+		c.Address = func(r *http.Request) string { return auth.AddressKey(auth.Proxies(nil).Client(r)) }
+	}
+}
+
 func newWorld(t testing.TB, options ...option) *world {
 	t.Helper()
 	log, err := jetstream.Open(soon(t), jetstream.Config{Dir: t.TempDir()})
@@ -76,6 +89,7 @@ func newWorld(t testing.TB, options ...option) *world {
 		Rooms: rooms, Users: w.people, Authenticator: names{w.people}, Registerer: w.reg,
 		Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: rooms, Sealer: sealer, Assets: commands.NewAssets(streams, &shelf{}), PublicURLs: []string{publicURL}}),
 	}
+	sites()(&cfg)
 	for _, o := range options {
 		o(&cfg)
 	}

@@ -76,7 +76,8 @@ func (w *world) start() {
 	limits.CloseLinger = 300 * time.Millisecond // readers who rest do not answer a close
 	limits.RoomLinger = 50 * time.Millisecond
 	w.hub = realtime.New(realtime.Config{Rooms: w.rooms, Users: people, Preparer: prepare, Authenticator: tokens{people},
-		AllowOrigin: func(*http.Request) bool { return true }, Limits: limits, Logger: quiet})
+		AllowOrigin: func(*http.Request) bool { return true }, AllowCookie: func(*http.Request) bool { return false },
+		Address: func(*http.Request) string { return "sim" }, Limits: limits, Logger: quiet})
 	handler := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.hub.ServeV1(rw, r, strings.TrimPrefix(r.URL.Path, "/"))
 	})

@@ -2,7 +2,6 @@ package jetstream_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -66,30 +65,10 @@ func TestNothingDeletes(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestEveryAppendIsMeasuredAndSomeFsyncs(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := open(t, jetstream.Config{Dir: t.TempDir(), Partitions: 1, Registerer: reg})
-	sum := func(i int) string { return fmt.Sprintf("%064d", i) }
-	seqs := logtest.Fill(t, s, logtest.NewRoom(), 120, func(i int) []byte { return fmt.Appendf(nil, `{"n":1,"sum":"%s"}`, sum(i)) })
-	ctx := logtest.Context(t)
-	good := []jetstream.Checkpoint{{"rooms", 0, seqs[119], sum(119)}, {"users", 0, seqs[3], sum(3)}, {"new", 0, 0, ""}}
-	if err := s.Check(ctx, good); err != nil {
-		t.Errorf("a whole log: %v", err)
-	}
-	err := s.Check(ctx, append(good, jetstream.Checkpoint{Projection: "rooms", Seq: 150, Sum: "x"}, jetstream.Checkpoint{Projection: "users", Seq: 5, Sum: "x"},
-		jetstream.Checkpoint{Projection: "users", Partition: 3, Seq: 5}))
-	if err == nil {
-		t.Fatal("a short log passed")
-	}
-	for _, want := range []string{
-		"log KANVAS_0 ends at 120 but projection rooms has applied 150: 30 commits are missing",
-		"log KANVAS_0 was replaced: its commit 5 has sum 000000000000, projection users applied one with sum x",
-		"projection users has a checkpoint in partition 3, the log has 1 partitions",
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in %q", want, err)
-		}
-	}
+	logtest.Fill(t, s, logtest.NewRoom(), 120, logtest.Text)
 	if n := sampleCounts(t, reg, "kanvas_log_append_seconds")[""]; n != 120 {
 		t.Errorf("%d appends measured", n)
 	}

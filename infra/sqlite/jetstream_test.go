@@ -115,7 +115,7 @@ func TestOnJetStream(t *testing.T) {
 			t.Errorf("verify %q: %+v %v", scope, v, err)
 		}
 	}
-	if err := projections.CheckLog(ctx, log, s, projections.Tables); err != nil {
+	if err := projections.CheckLog(ctx, log, s, projections.Tables, jetstream.StreamName); err != nil {
 		t.Error(err)
 	}
 	stop()

@@ -12,7 +12,7 @@
 //
 // # How
 //
-// Each handler and partition has a lane: a durable push consumer with MaxAckPending 1. The Router starts a goroutine a
+// Each handler, or set of handlers that share one, has a lane in each partition: a durable push consumer with MaxAckPending 1. The Router starts a goroutine a
 // message, but with one message out at a time, and the next only after its ack, they never overlap. Only one process
 // at a time can run a handler; Run fails for the second one, which may try again as a standby.
 //

@@ -29,26 +29,34 @@ const (
 	metaSeq     = "seq"
 )
 
-// lane is one handler in one partition.
+// lane is one handler, or several that share a consumer, in one partition.
 type lane struct {
 	r         *Runner
-	h         *Handler
+	of        string // its name in all partitions
+	handlers  []*Handler
+	done      []uint64 // of each handler, the last record that it took; whoever has the turn
 	partition int
 	turn      chan struct{}            // capacity 1, full while a record is handled or a release ends
 	position  atomic.Uint64            // sequence of the last record that was handled, skipped or parked
 	current   atomic.Pointer[nats.Msg] // newest delivery, for signs of life
 }
 
-func (l *lane) name() string   { return l.h.Name + "-" + strconv.Itoa(l.partition) }
-func (l *lane) filter() string { return filterOf(l.h, l.partition) }
+func (l *lane) name() string { return l.of + "-" + strconv.Itoa(l.partition) }
 
-// filterOf is the subject that a handler listens to: of its one kind, or of all.
-func filterOf(h *Handler, partition int) string {
-	kind := ">"
-	if len(h.Kinds) == 1 {
-		kind = string(h.Kinds[0]) + ".*"
+// filter is the subject that the lane listens to: of the one kind that all of its handlers want, or of all.
+func (l *lane) filter() string {
+	kind := l.handlers[0].Kinds
+	for _, h := range l.handlers {
+		if len(h.Kinds) != 1 || h.Kinds[0] != kind[0] {
+			kind = nil
+			break
+		}
 	}
-	return "kanvas." + strconv.Itoa(partition) + "." + kind
+	subject := ">"
+	if len(kind) == 1 {
+		subject = string(kind[0]) + ".*"
+	}
+	return "kanvas." + strconv.Itoa(l.partition) + "." + subject
 }
 
 // take waits for the lane's turn.
@@ -69,7 +77,7 @@ func (l *lane) handle(msg *message.Message) error {
 	defer stop()
 	rec, err := recordOf(msg)
 	if err != nil {
-		l.r.log.Error("handler was given what is no commit", "handler", l.h.Name, "error", err)
+		l.r.log.Error("handlers were given what is no commit", "lane", l.of, "error", err)
 		return nil
 	}
 	ctx := msg.Context() // the tries put contexts of their own in its place
@@ -80,26 +88,41 @@ func (l *lane) handle(msg *message.Message) error {
 	if rec.Seq <= l.position.Load() {
 		return nil // delivered again although it is done: its ack was late or lost
 	}
-	if _, parked := l.r.parked.get(l.h.Name, rec.Stream); !parked && l.h.wants(rec.Stream.Kind) {
-		if err := l.try(msg); err != nil {
-			if err := l.giveUp(ctx, rec, err); err != nil {
-				return err
-			}
+	var errs []error
+	for i, h := range l.handlers {
+		if err := l.pass(ctx, i, h, rec, msg); err != nil {
+			errs = append(errs, err)
 		}
 	}
-	l.position.Store(rec.Seq)
+	if len(errs) == 0 {
+		l.position.Store(rec.Seq)
+	}
+	return errors.Join(errs...)
+}
+
+// pass gives the record to the lane's handler i, once: a lane that waits for one handler does not trouble the others again.
+func (l *lane) pass(ctx context.Context, i int, h *Handler, rec events.Record, msg *message.Message) error {
+	if _, parked := l.r.parked.get(h.Name, rec.Stream); parked || !h.wants(rec.Stream.Kind) || l.done[i] == rec.Seq {
+		return nil
+	}
+	if err := l.try(h, msg); err != nil {
+		if err := l.giveUp(ctx, h, rec, err); err != nil {
+			return err
+		}
+	}
+	l.done[i] = rec.Seq
 	return nil
 }
 
 func (h *Handler) wants(k events.Kind) bool { return len(h.Kinds) == 0 || slices.Contains(h.Kinds, k) }
 
 // try calls Fn with a deadline, retries with growing waits, and takes panics for errors.
-func (l *lane) try(msg *message.Message) error {
+func (l *lane) try(handler *Handler, msg *message.Message) error {
 	o := &l.r.opts
 	retry := middleware.Retry{
 		MaxRetries: o.Retries, InitialInterval: o.First, MaxInterval: o.Longest, Multiplier: 2, ResetContextOnRetry: true,
 		ShouldRetry: func(p middleware.RetryParams) bool {
-			l.r.metrics.failures.WithLabelValues(l.h.Name).Inc()
+			l.r.metrics.failures.WithLabelValues(handler.Name).Inc()
 			return !o.Transient(p.Err)
 		},
 	}
@@ -108,28 +131,28 @@ func (l *lane) try(msg *message.Message) error {
 		if err != nil {
 			return nil, err
 		}
-		return nil, l.h.Fn(m.Context(), rec)
+		return nil, handler.Fn(m.Context(), rec)
 	})))
 	_, err := h(msg)
 	return err
 }
 
-// giveUp parks the stream, unless the failure says nothing about the record.
-func (l *lane) giveUp(ctx context.Context, rec events.Record, cause error) error {
+// giveUp parks the stream for the handler, unless the failure says nothing about the record.
+func (l *lane) giveUp(ctx context.Context, h *Handler, rec events.Record, cause error) error {
 	if ctx.Err() != nil || l.r.opts.Transient(cause) {
 		return cause
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	v := Parked{Handler: l.h.Name, Stream: rec.Stream, Partition: l.partition, Seq: rec.Seq, Reason: reasonOf(cause), At: time.Now().UTC()}
+	v := Parked{Handler: h.Name, Stream: rec.Stream, Partition: l.partition, Seq: rec.Seq, Reason: reasonOf(cause), At: time.Now().UTC()}
 	if err := l.r.parked.poison(ctx, v, rec.Payload); err != nil {
 		return errors.Join(cause, err)
 	}
 	if err := l.r.parked.put(ctx, v); err != nil {
 		return errors.Join(cause, err)
 	}
-	l.r.metrics.poison.WithLabelValues(l.h.Name).Inc()
-	l.r.log.Error("handler gave up on a stream", "handler", l.h.Name, "stream", rec.Stream.String(), "seq", rec.Seq, "error", cause)
+	l.r.metrics.poison.WithLabelValues(h.Name).Inc()
+	l.r.log.Error("handler gave up on a stream", "handler", h.Name, "stream", rec.Stream.String(), "seq", rec.Seq, "error", cause)
 	return nil
 }
 
@@ -156,7 +179,7 @@ func (l *lane) keepAlive() (stop func()) {
 				return
 			case <-timer.C:
 				if err := m.InProgress(); err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
-					l.r.log.Warn("handler cannot tell that it is at work", "handler", l.h.Name, "error", err)
+					l.r.log.Warn("handlers cannot tell that they are at work", "lane", l.of, "error", err)
 				}
 			}
 		}

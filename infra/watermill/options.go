@@ -15,9 +15,13 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// Handler follows the log. Name is stable for ever (the position is kept under it): 1 to 32 of a–z 0–9 _ -.
+// Handler follows the log. Name is stable for ever (what is parked is kept under it): 1 to 32 of a–z 0–9 _ -.
 type Handler struct {
-	Name  string
+	Name string
+	// Lane is stable for ever too (the position is kept under it), of the same form; "": the handler's name. Handlers of one lane share a consumer, and
+	// with it a position: each record is read once, and given to them in the order of Run's list. What one of them can't take stops none of the
+	// others; what is nobody's fault (Options.Transient) makes all of them wait.
+	Lane  string
 	Kinds []events.Kind // of streams; empty: all
 	// Fn handles one record, in well under a second: slow work goes to a queue of its own. A record may come again.
 	Fn func(ctx context.Context, rec events.Record) error
@@ -71,6 +75,8 @@ func check(hs []Handler) error {
 	seen := map[string]bool{}
 	for _, h := range hs {
 		switch {
+		case h.Lane != "" && !handlerName.MatchString(h.Lane):
+			return fmt.Errorf("handlers: %s: %q is no name of a lane", h.Name, h.Lane)
 		case !handlerName.MatchString(h.Name):
 			return fmt.Errorf("handlers: %q is not a name", h.Name)
 		case seen[h.Name]:

@@ -25,8 +25,8 @@ func (r *Runner) Parked() []Parked { return r.parked.list() }
 // it follow the stream again: no record is left out and none comes before an earlier one. Where one fails again, the
 // stream stays parked at that one, and its error is returned. The rest of the partition goes on meanwhile.
 func (r *Runner) Release(ctx context.Context, handler string, s events.Stream) error {
-	l := r.lanes[handler+"-"+strconv.Itoa(r.store.Partition(s))]
-	if l == nil {
+	l, h := r.find(handler, r.store.Partition(s))
+	if h == nil {
 		return fmt.Errorf("%w: %s", ErrNoHandler, handler)
 	}
 	select {
@@ -43,7 +43,7 @@ func (r *Runner) Release(ctx context.Context, handler string, s events.Stream) e
 	for {
 		// What is beyond the lane's position will be delivered to it by the log.
 		target := l.position.Load()
-		if err := l.replay(ctx, &v, &next, target); err != nil {
+		if err := l.replay(ctx, h, &v, &next, target); err != nil {
 			return err
 		}
 		if err := l.take(ctx); err != nil {
@@ -58,8 +58,20 @@ func (r *Runner) Release(ctx context.Context, handler string, s events.Stream) e
 	}
 }
 
+// find returns the handler and its lane in the partition, or nil.
+func (r *Runner) find(name string, partition int) (*lane, *Handler) {
+	for _, l := range r.lanes {
+		for _, h := range l.handlers {
+			if h.Name == name && l.partition == partition {
+				return l, h
+			}
+		}
+	}
+	return nil, nil
+}
+
 // replay handles the stream's records from *next to target and moves *next behind them.
-func (l *lane) replay(ctx context.Context, v *Parked, next *uint64, target uint64) error {
+func (l *lane) replay(ctx context.Context, h *Handler, v *Parked, next *uint64, target uint64) error {
 	var failed error
 	err := l.r.store.Read(ctx, v.Stream, *next, func(rec events.Record) bool {
 		if rec.Seq > target {
@@ -69,11 +81,11 @@ func (l *lane) replay(ctx context.Context, v *Parked, next *uint64, target uint6
 		msg.Metadata.Set(metaSubject, "kanvas."+strconv.Itoa(l.partition)+"."+string(rec.Stream.Kind)+"."+rec.Stream.ID)
 		msg.Metadata.Set(metaSeq, strconv.FormatUint(rec.Seq, 10))
 		msg.SetContext(ctx)
-		if failed = l.try(msg); failed == nil {
+		if failed = l.try(h, msg); failed == nil {
 			*next = rec.Seq + 1
 			return true
 		}
-		failed = fmt.Errorf("handlers: %s still fails at %d of %s: %w", l.h.Name, rec.Seq, rec.Stream, failed)
+		failed = fmt.Errorf("handlers: %s still fails at %d of %s: %w", h.Name, rec.Seq, rec.Stream, failed)
 		if v.Seq != rec.Seq {
 			v.Seq, v.Reason, v.At = rec.Seq, reasonOf(failed), time.Now().UTC()
 			failed = errors.Join(failed, l.r.parked.put(ctx, *v))

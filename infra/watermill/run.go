@@ -68,9 +68,10 @@ func (r *Runner) start(ctx, life context.Context, hs []Handler) (err error) {
 	if r.opts.Registerer != nil {
 		wmmetrics.NewPrometheusMetricsBuilder(r.opts.Registerer, "kanvas", "watermill").AddPrometheusRouterMetrics(r.router)
 	}
-	for i := range hs {
-		if err := r.add(ctx, &hs[i]); err != nil {
-			return fmt.Errorf("handlers: %s: %w", hs[i].Name, err)
+	names, lanes := byLane(hs)
+	for _, name := range names {
+		if err := r.add(ctx, name, lanes[name]); err != nil {
+			return fmt.Errorf("handlers: %s: %w", name, err)
 		}
 	}
 	r.started = true
@@ -88,18 +89,34 @@ func (r *Runner) start(ctx, life context.Context, hs []Handler) (err error) {
 	}
 }
 
-// add makes a handler's lanes, with a connection and a subscriber for them all: the subscriber drains the connection at its end.
-func (r *Runner) add(ctx context.Context, h *Handler) error {
+// byLane returns the names of the lanes, and the handlers of each, in the order given.
+func byLane(hs []Handler) (names []string, lanes map[string][]*Handler) {
+	lanes = map[string][]*Handler{}
+	for i := range hs {
+		name := hs[i].Lane
+		if name == "" {
+			name = hs[i].Name
+		}
+		if lanes[name] == nil {
+			names = append(names, name)
+		}
+		lanes[name] = append(lanes[name], &hs[i])
+	}
+	return names, lanes
+}
+
+// add makes the lanes of handlers that share them, one a partition, with a connection and a subscriber for them all: the subscriber drains the connection at its end.
+func (r *Runner) add(ctx context.Context, name string, hs []*Handler) error {
 	own := map[string]*lane{}
 	for p := range r.store.Partitions() {
-		l := &lane{r: r, h: h, partition: p, turn: make(chan struct{}, 1)}
+		l := &lane{r: r, of: name, handlers: hs, done: make([]uint64, len(hs)), partition: p, turn: make(chan struct{}, 1)}
 		if err := r.consumer(ctx, l); err != nil {
 			return err
 		}
 		own[l.name()], r.lanes[l.name()] = l, l
 	}
 	gone := make(chan struct{})
-	nc, err := r.store.Dial("handler "+h.Name, natsgo.ClosedHandler(func(*natsgo.Conn) { close(gone) }))
+	nc, err := r.store.Dial("handler "+name, natsgo.ClosedHandler(func(*natsgo.Conn) { close(gone) }))
 	if err != nil {
 		return err
 	}
@@ -130,8 +147,8 @@ func (r *Runner) add(ctx context.Context, h *Handler) error {
 // consumer makes or finds the lane's durable and its position.
 func (r *Runner) consumer(ctx context.Context, l *lane) error {
 	c, err := r.store.JetStream().CreateOrUpdatePushConsumer(ctx, jetstream.StreamName(l.partition), natsjs.ConsumerConfig{
-		Durable: l.name(), Description: "Kanvas: handler " + l.h.Name, FilterSubject: l.filter(),
-		DeliverSubject: "_KANVAS.handler." + l.h.Name + "." + l.name(), DeliverPolicy: natsjs.DeliverAllPolicy,
+		Durable: l.name(), Description: "Kanvas: handlers " + l.of, FilterSubject: l.filter(),
+		DeliverSubject: "_KANVAS.handler." + l.of + "." + l.name(), DeliverPolicy: natsjs.DeliverAllPolicy,
 		AckPolicy: natsjs.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: 1, MaxDeliver: -1, Replicas: r.store.Replicas(),
 	})
 	if err != nil {
@@ -184,7 +201,7 @@ func (r *Runner) closeRouter(ctx context.Context) error {
 	var errs []error
 	for _, l := range r.lanes {
 		if err := l.take(turns); err != nil {
-			errs = append(errs, fmt.Errorf("handlers: %s was still at work at close: %w", l.h.Name, err))
+			errs = append(errs, fmt.Errorf("handlers: %s was still at work at close: %w", l.of, err))
 			break
 		}
 	}

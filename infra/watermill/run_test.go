@@ -278,6 +278,78 @@ func TestPoison(t *testing.T) {
 	}
 }
 
+// TestHandlersOfALaneParkApart: of three handlers that share a consumer, what one can't take neither stops nor repeats the others.
+func TestHandlersOfALaneParkApart(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	rooms := sameLane(s, 2)
+	bad, good := rooms[0], rooms[1]
+	var mu sync.Mutex
+	broken := true
+	before, after := newRecorder(nil), newRecorder(nil)
+	fails := newRecorder(func(st events.Stream, n, try int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case broken && st == bad && n == 3:
+			panic("cannot read this")
+		case st == good && n == 5 && try <= 6:
+			return commands.ErrLogReadOnly // all three wait, and the two others are not given it again
+		}
+		return nil
+	})
+	hs := []watermill.Handler{{Name: "before", Lane: "process", Fn: before.handle}, {Name: "fails", Lane: "process", Fn: fails.handle},
+		{Name: "after", Lane: "process", Kinds: []events.Kind{events.KindRoom}, Fn: after.handle}}
+	r := run(t, s, fast, hs...)
+	fill(t, s, bad, 0, 6)
+	fill(t, s, good, 0, 6)
+	for _, rec := range []*recorder{before, after} {
+		rec.saw(t, bad, 6)
+		rec.saw(t, good, 6)
+	}
+	fails.saw(t, bad, 3)
+	fails.saw(t, good, 6)
+	if parked := r.Parked(); len(parked) != 1 || parked[0].Handler != "fails" || parked[0].Stream != bad {
+		t.Fatalf("parked: %+v", parked)
+	}
+	closeRunner(t, r)
+	closeStore(t, s)
+	s = openStore(t, dir)
+	names := map[string]bool{}
+	for info := range s.JetStream().ListStreams(logtest.Context(t)).Info() {
+		stream, err := s.JetStream().Stream(logtest.Context(t), info.Config.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for c := range stream.ListConsumers(logtest.Context(t)).Info() {
+			names[c.Name] = true
+		}
+	}
+	if len(names) != s.Partitions() || !names["process-0"] {
+		t.Errorf("consumers: %v", names)
+	}
+	r = run(t, s, fast, hs...)
+	fill(t, s, bad, 6, 9)
+	before.saw(t, bad, 9)
+	after.saw(t, bad, 9)
+	if got := fails.of(bad); len(got) != 3 {
+		t.Fatalf("after the restart the parked room was handled: %v", got)
+	}
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	if err := r.Release(logtest.Context(t), "process", bad); !errors.Is(err, watermill.ErrNoHandler) {
+		t.Errorf("a lane is no handler: %v", err)
+	}
+	if err := r.Release(logtest.Context(t), "fails", bad); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, bad, 9, 12)
+	for _, rec := range []*recorder{before, fails, after} {
+		rec.saw(t, bad, 12)
+	}
+}
+
 func gauge(t *testing.T, g prometheus.Gatherer, name string) float64 {
 	t.Helper()
 	families, err := g.Gather()

@@ -273,23 +273,25 @@ func testPoison(t *testing.T, open func(*testing.T) projections.Store) {
 	}
 }
 
+func streamName(partition int) string { return fmt.Sprint("stream-", partition) }
+
 func testShorter(t *testing.T, store projections.Store) {
 	h := history(4, 100)
 	CatchUp(t, Runner(h.Log, h.Log, store, &Names{}))
 	ctx := context.Background()
-	if err := projections.CheckLog(ctx, h.Log, store, projections.Tables); err != nil {
+	if err := projections.CheckLog(ctx, h.Log, store, projections.Tables, streamName); err != nil {
 		t.Fatalf("the whole log: %v", err)
 	}
 	other := history(5, 100)
-	if err := projections.CheckLog(ctx, other.Log, store, projections.Tables); !errors.Is(err, projections.ErrLogShorter) {
+	if err := projections.CheckLog(ctx, other.Log, store, projections.Tables, streamName); !errors.Is(err, projections.ErrLogShorter) {
 		t.Errorf("another log: %v", err)
 	}
 	h.Log.Truncate(2, 3)
-	err := projections.CheckLog(ctx, h.Log, store, projections.Tables)
+	err := projections.CheckLog(ctx, h.Log, store, projections.Tables, streamName)
 	if !errors.Is(err, projections.ErrLogShorter) {
 		t.Fatalf("three commits missing: %v", err)
 	}
-	if want := "partition 2"; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "3 commits are missing") {
+	if want := "log stream-2 "; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "3 commits are missing") {
 		t.Errorf("error says %q", err)
 	}
 }
