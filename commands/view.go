@@ -47,10 +47,11 @@ func (a *actor) current(ctx context.Context) (*View, error) {
 type people struct {
 	roles        func(string) (domain.Role, error)
 	participants []domain.Participant
+	invites      []domain.Invite
 }
 
 func peopleOf(r *domain.Room) *people {
-	return &people{roles: r.Roles(), participants: r.Participants()}
+	return &people{roles: r.Roles(), participants: r.Participants(), invites: r.Invites()}
 }
 
 func newView(r *domain.Room, p *people) *View {
@@ -64,6 +65,7 @@ func newView(r *domain.Room, p *people) *View {
 		Chat:         r.Chat(),
 		Comments:     r.Comments(),
 		Participants: p.participants,
+		Invites:      p.invites,
 		RoleOf:       p.roles,
 	}
 }

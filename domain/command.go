@@ -50,6 +50,8 @@ type (
 		DefaultRole       *Role
 	}
 	DeleteRoom struct{}
+	// TransferRoom hands the room over to another participant: they become owner, and who asks becomes editor.
+	TransferRoom struct{ User string }
 	// Join records the first entry of an identity. It changes nothing for participants and anonymous actors.
 	Join struct{}
 	// Checkpoint is the system's alone.
@@ -59,7 +61,20 @@ type (
 		Role Role
 	}
 	RemoveParticipant struct{ User string }
-	AddElement        struct {
+	// ClaimParticipant gives the user that a guest turned out to be the role that the guest has. Asked by the guest itself; not for clients.
+	ClaimParticipant struct{ User string }
+	// CreateInvite makes a link that lets its bearers in. Hash is the SHA-256 of its code in hex: the code itself is nobody's but theirs.
+	// Not for clients, who can't make codes.
+	CreateInvite struct {
+		ID, Hash  string
+		Role      Role
+		ExpiresAt int64 // Unix ms; 0: never
+		Uses      int   // how many people it lets in; 0: any number
+	}
+	RevokeInvite struct{ ID string }
+	// RedeemInvite lets the bearer of a code in, strangers of private rooms too. It never makes a role weaker, and counts once a person.
+	RedeemInvite struct{ Hash string }
+	AddElement   struct {
 		Element *Element // z is ignored: Decide gives it
 		Before  string   // element id, or "" for the front
 	}
@@ -103,10 +118,15 @@ type (
 func (CreateRoom) CommandName() string        { return "room.create" }
 func (UpdateRoom) CommandName() string        { return "room.update" }
 func (DeleteRoom) CommandName() string        { return "room.delete" }
+func (TransferRoom) CommandName() string      { return "room.transfer" }
 func (Join) CommandName() string              { return "participant.join" }
 func (Checkpoint) CommandName() string        { return "room.checkpoint" }
 func (SetRole) CommandName() string           { return "participant.set_role" }
 func (RemoveParticipant) CommandName() string { return "participant.remove" }
+func (ClaimParticipant) CommandName() string  { return "participant.claim" }
+func (CreateInvite) CommandName() string      { return "invite.create" }
+func (RevokeInvite) CommandName() string      { return "invite.revoke" }
+func (RedeemInvite) CommandName() string      { return "invite.redeem" }
 func (AddElement) CommandName() string        { return "element.add" }
 func (PatchElement) CommandName() string      { return "element.patch" }
 func (RemoveElements) CommandName() string    { return "element.remove" }

@@ -19,7 +19,7 @@ type Decision struct {
 // Decide says which events a command makes of the room as it is, or refuses it with an *Error. It changes nothing. now is in Unix
 // milliseconds.
 func Decide(r *Room, a Actor, c Command, now int64) (Decision, error) {
-	d := decider{room: r, actor: a}
+	d := decider{room: r, actor: a, now: now}
 	var err error
 	if create, ok := c.(CreateRoom); ok {
 		err = d.create(create)
@@ -35,6 +35,7 @@ func Decide(r *Room, a Actor, c Command, now int64) (Decision, error) {
 type decider struct {
 	room  *Room
 	actor Actor
+	now   int64 // Unix ms
 	cause events.Cause
 	step  uint64
 	out   Decision
@@ -65,6 +66,9 @@ func (d *decider) admit(c Command) error {
 			return Errorf(CodeForbidden, "%s is not for the system", name)
 		}
 		return nil
+	}
+	if _, ok := c.(RedeemInvite); ok {
+		return nil // its code is the right; redeem looks at the rest
 	}
 	role, err := d.room.RoleOf(d.actor.ID)
 	if err != nil {
@@ -103,6 +107,8 @@ func (d *decider) decide(c Command) error {
 		return d.resolve(c)
 	case UpdateRoom:
 		return d.update(c)
+	case TransferRoom:
+		return d.transfer(c)
 	case DeleteRoom:
 		d.emit(events.RoomDeleted, &events.RoomDeletedData{})
 	case Join:
@@ -111,6 +117,14 @@ func (d *decider) decide(c Command) error {
 		return d.setRole(c)
 	case RemoveParticipant:
 		return d.removeParticipant(c)
+	case ClaimParticipant:
+		return d.claim(c)
+	case CreateInvite:
+		return d.createInvite(c)
+	case RevokeInvite:
+		return d.revokeInvite(c)
+	case RedeemInvite:
+		return d.redeem(c)
 	case Checkpoint:
 		if !d.room.checkpointed {
 			d.emit(events.RoomCheckpointed, &events.RoomCheckpointedData{Revision: d.room.revision})

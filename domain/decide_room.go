@@ -123,6 +123,9 @@ func (d *decider) setRole(c SetRole) error {
 	case p.role == RoleOwner && d.room.owners() == 1:
 		return Errorf(CodeConflict, "the last owner stays owner")
 	}
+	if p.role == RoleOwner {
+		d.passOn(c.User)
+	}
 	d.emit(events.ParticipantRoleChanged, &events.ParticipantRoleChangedData{User: c.User, Role: string(c.Role)})
 	return nil
 }
@@ -137,6 +140,7 @@ func (d *decider) removeParticipant(c RemoveParticipant) error {
 	case p.role == RoleOwner && d.room.owners() == 1:
 		return Errorf(CodeConflict, "the last owner can't be removed")
 	}
+	d.passOn(c.User)
 	d.emit(events.ParticipantRemoved, &events.ParticipantRemovedData{User: c.User})
 	return nil
 }

@@ -70,6 +70,14 @@ func (r *Room) fold(e *events.Event, rev uint64, at int64) error {
 		return r.foldRole(d)
 	case *events.ParticipantRemovedData:
 		return r.foldLeft(d)
+	case *events.RoomTransferredData:
+		r.owner = d.Owner
+	case *events.InviteCreatedData:
+		r.addInvite(&invite{Invite{ID: d.ID, Role: Role(d.Role), By: e.Actor, At: at, ExpiresAt: d.ExpiresAt, Uses: d.Uses}, d.Hash})
+	case *events.InviteRevokedData:
+		return r.foldInvite(d.ID, nil)
+	case *events.InviteRedeemedData:
+		return r.foldInvite(d.ID, func(v *invite) { v.Used++ })
 	case *events.ChatPostedData:
 		r.foldChat(e, d, rev, at)
 	case *events.CommentAddedData:
@@ -116,6 +124,24 @@ func (r *Room) foldLeft(d *events.ParticipantRemovedData) error {
 	is := *p
 	is.removed = true
 	r.putPerson(&is)
+	return nil
+}
+
+// foldInvite changes an invite, or takes it away where change is nil.
+func (r *Room) foldInvite(id string, change func(*invite)) error {
+	i := r.findInvite(func(v *invite) bool { return v.ID == id })
+	if i < 0 {
+		return fmt.Errorf("no such invite")
+	}
+	list := slices.Clone(r.invites)
+	if change == nil {
+		r.putInvites(slices.Delete(list, i, i+1))
+		return nil
+	}
+	is := *list[i]
+	change(&is)
+	list[i] = &is
+	r.putInvites(list)
 	return nil
 }
 

@@ -15,6 +15,8 @@ const (
 	MaxCommentText     = 16 << 10
 	MaxComments        = 5_000 // per room, resolved ones too
 	MaxParticipants    = 10_000
+	MaxInvites         = 200    // per room, that are not over
+	MaxInviteUses      = 10_000 // people that one invite lets in, where it is bounded
 	MaxPersonName      = 128
 	MaxClientID        = 64
 	MaxIdempotencyKey  = 128

@@ -59,6 +59,7 @@ var parsers = map[string]func(json.RawMessage) (Command, error){
 	"element.reorder":      parseReorder,
 	"chat.post":            parseChat,
 	"room.update":          parseUpdate,
+	"room.transfer":        parseTransfer,
 	"participant.set_role": parseSetRole,
 	"participant.remove":   parseRemoveParticipant,
 	"comment.add":          parseComment,
@@ -235,14 +236,24 @@ func parseSetRole(data json.RawMessage) (Command, error) {
 }
 
 func parseRemoveParticipant(data json.RawMessage) (Command, error) {
-	var c RemoveParticipant
-	if err := decode(data, fields{{"user_id", &c.User}}); err != nil {
-		return nil, err
+	user, err := parseUser(data)
+	return RemoveParticipant{user}, err
+}
+
+func parseTransfer(data json.RawMessage) (Command, error) {
+	user, err := parseUser(data)
+	return TransferRoom{user}, err
+}
+
+// parseUser reads the data of commands that name somebody and nothing else.
+func parseUser(data json.RawMessage) (user string, err error) {
+	if err := decode(data, fields{{"user_id", &user}}); err != nil {
+		return "", err
 	}
-	if !validUserID(c.User) {
-		return nil, Errorf(CodeInvalidCommand, "user_id: no valid form")
+	if !validUserID(user) {
+		return "", Errorf(CodeInvalidCommand, "user_id: no valid form")
 	}
-	return c, nil
+	return user, nil
 }
 
 func parseComment(data json.RawMessage) (Command, error) {

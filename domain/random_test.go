@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/events"
@@ -121,7 +122,27 @@ func (c *chooser) command(r *Room) Command {
 	if c.n(40) == 39 {
 		return DeleteRoom{}
 	}
+	if c.n(3) == 1 {
+		return c.people()
+	}
 	return pick[Command](c, Join{}, UpdateRoom{DefaultRole: pick(c, ptr(RoleViewer), ptr(RoleEditor))})
+}
+
+// people chooses a command about who may come in.
+func (c *chooser) people() Command {
+	id, user := pick(c, "i1", "i2", "i3"), pick(c, "ann", "sam", "vic", "olga", "zoe")
+	hash := strings.Repeat(id, hashBytes/2)
+	switch c.n(5) {
+	case 0:
+		return CreateInvite{ID: id, Hash: hash, Role: pick(c, RoleEditor, RoleViewer, RoleOwner), Uses: c.n(3), ExpiresAt: pick(c, int64(0), 1_700_000_000_400, 1<<50, 1)}
+	case 1:
+		return RevokeInvite{id}
+	case 2:
+		return TransferRoom{user}
+	case 3:
+		return ClaimParticipant{user}
+	}
+	return RedeemInvite{hash}
 }
 
 func ptr[T any](v T) *T { return &v }

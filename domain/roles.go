@@ -5,43 +5,6 @@ import (
 	"slices"
 )
 
-// commandRoles is who may give which command. Decide refuses everybody else; two commands look further: participant.remove lets
-// anybody remove themselves, and room.create is for whoever finds no room.
-var commandRoles = map[string][]Role{
-	"room.create":          {RoleOwner, RoleEditor, RoleCommenter, RoleViewer},
-	"room.update":          {RoleOwner},
-	"room.delete":          {RoleOwner},
-	"room.checkpoint":      {}, // the system's alone
-	"participant.join":     {RoleOwner, RoleEditor, RoleCommenter, RoleViewer},
-	"participant.set_role": {RoleOwner},
-	"participant.remove":   {RoleOwner},
-	"element.add":          {RoleOwner, RoleEditor},
-	"element.patch":        {RoleOwner, RoleEditor},
-	"element.remove":       {RoleOwner, RoleEditor},
-	"element.reorder":      {RoleOwner, RoleEditor},
-	"canvas.restore":       {RoleOwner, RoleEditor},
-	"undo":                 {RoleOwner, RoleEditor},
-	"redo":                 {RoleOwner, RoleEditor},
-	"chat.post":            {RoleOwner, RoleEditor, RoleCommenter},
-	"comment.add":          {RoleOwner, RoleEditor, RoleCommenter},
-	"comment.resolve":      {RoleOwner, RoleEditor, RoleCommenter},
-}
-
-// Allowed reports whether a participant of the role may give a command. Unknown roles and commands may nothing.
-func Allowed(role Role, commandName string) bool {
-	return slices.Contains(commandRoles[commandName], role)
-}
-
-// CommandNames lists every command, sorted.
-func CommandNames() []string {
-	names := make([]string, 0, len(commandRoles))
-	for name := range commandRoles {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // ValidRole reports whether a participant can have the role.
 func ValidRole(role Role) bool {
 	return role == RoleOwner || validDefaultRole(role)
@@ -63,7 +26,7 @@ func (r *Room) RoleOf(userID string) (Role, error) {
 	}
 	if p := r.people[userID]; p != nil {
 		if p.removed {
-			return "", Errorf(CodeForbidden, "you were removed from this room")
+			return "", errRemoved()
 		}
 		return p.role, nil
 	}
@@ -74,6 +37,25 @@ func (r *Room) RoleOf(userID string) (Role, error) {
 }
 
 func errNoRoom() error { return Errorf(CodeNotFound, "no such room") }
+
+func errRemoved() error { return Errorf(CodeForbidden, "you were removed from this room") }
+
+// stronger reports whether a role is above another; no role is below all.
+func stronger(a, b Role) bool { return rank(a) > rank(b) }
+
+func rank(r Role) int {
+	switch r {
+	case RoleOwner:
+		return 4
+	case RoleEditor:
+		return 3
+	case RoleCommenter:
+		return 2
+	case RoleViewer:
+		return 1
+	}
+	return 0
+}
 
 // Participants returns who has a role of their own, in the order in which they came. The slice is the caller's.
 func (r *Room) Participants() []Participant {

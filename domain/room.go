@@ -9,6 +9,7 @@ type Room struct {
 	id       string
 	canvas   canvas
 	people   map[string]*person
+	invites  []*invite     // oldest first; the slice is never modified
 	chat     []ChatMessage // oldest first, at most ChatKept
 	comments []*Comment    // in the order they were added; the values are never modified
 	byID     map[string]int
@@ -25,7 +26,7 @@ type head struct {
 	name, description string
 	visibility        Visibility
 	defaultRole       Role
-	owner             string // who made the room; "" for rooms born by an anonymous connection
+	owner             string // who made the room, or had it transferred; "" for rooms born by an anonymous connection
 	created, updated  int64  // Unix ms
 	revision          uint64
 	sum               string

@@ -13,6 +13,7 @@ type snapshotForm struct {
 	Head     headForm      `json:"head"`
 	Actors   []string      `json:"actors"`
 	People   []personForm  `json:"people"`
+	Invites  []inviteForm  `json:"invites"`
 	Chat     []chatForm    `json:"chat"`
 	Comments []commentForm `json:"comments"`
 	Elements []elementForm `json:"-"` // see readForms: they are nearly all of a snapshot
@@ -77,15 +78,15 @@ func DecodeSnapshot(b []byte) (*Room, error) {
 	if err := f.read(b); err != nil {
 		return nil, fmt.Errorf("domain: snapshot: %w", err)
 	}
-	if f.V != snapshotVersion {
-		return nil, fmt.Errorf("domain: snapshot: version %d; this program reads %d", f.V, snapshotVersion)
+	if f.V < 1 || f.V > snapshotVersion {
+		return nil, fmt.Errorf("domain: snapshot: version %d; this program reads 1 to %d", f.V, snapshotVersion)
 	}
 	r := NewRoom(f.ID)
 	for _, part := range [...]struct {
 		name string
 		read func(*snapshotForm) error
 	}{
-		{"head", r.readHead}, {"actors", r.readActors}, {"people", r.readPeople}, {"comments", r.readComments},
+		{"head", r.readHead}, {"actors", r.readActors}, {"people", r.readPeople}, {"invites", r.readInvites}, {"comments", r.readComments},
 		{"elements", r.readElements}, {"stacks", r.readStacks}, {"change", r.readChange}, {"once", r.readOnce},
 	} {
 		if err := part.read(&f); err != nil {
@@ -126,6 +127,19 @@ func (r *Room) readPeople(f *snapshotForm) error {
 			return fmt.Errorf("a participant twice, without a role or from the future")
 		}
 		r.people[p.User] = &person{p.User, p.Role, p.JoinedAt, p.Joined, p.Removed}
+	}
+	return nil
+}
+
+func (r *Room) readInvites(f *snapshotForm) error {
+	for i := range f.Invites {
+		form := &f.Invites[i]
+		v := invite{Invite{form.ID, form.Role, form.By, form.At, form.ExpiresAt, form.Uses, form.Used}, form.Hash}
+		if !validDefaultRole(v.Role) || v.ID == "" || len(v.hash) != hashBytes || v.Uses < 0 || v.Used < 0 ||
+			r.findInvite(func(w *invite) bool { return w.ID == v.ID || w.hash == v.hash }) >= 0 {
+			return fmt.Errorf("an invite twice, or out of form")
+		}
+		r.invites = append(r.invites, &v)
 	}
 	return nil
 }

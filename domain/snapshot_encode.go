@@ -10,8 +10,8 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// snapshotVersion is that of the encoding. Another one is not read: the room then comes from the log.
-const snapshotVersion = 1
+// snapshotVersion is that of the encoding; 1 had no invites. Others are not read: the room then comes from the log.
+const snapshotVersion = 2
 
 // EncodeSnapshot writes everything the room is, as JSON. Equal rooms give equal bytes.
 func (r *Room) EncodeSnapshot() []byte {
@@ -21,6 +21,7 @@ func (r *Room) EncodeSnapshot() []byte {
 	w.raw(`,"head":`).json(r.headForm())
 	w.raw(`,"actors":`).json(r.actors.names[1:])
 	w.raw(`,"people":`).json(r.peopleForm())
+	w.raw(`,"invites":`).json(r.invitesForm())
 	w.raw(`,"chat":`).json(r.chatForm())
 	w.raw(`,"comments":`).json(r.commentsForm())
 	w.raw(`,"elements":[`)
@@ -64,6 +65,16 @@ type (
 		JoinedAt int64  `json:"at"`
 		Joined   uint64 `json:"rev"`
 		Removed  bool   `json:"removed,omitempty"`
+	}
+	inviteForm struct {
+		ID        string `json:"id"`
+		Hash      string `json:"hash"`
+		Role      Role   `json:"role"`
+		By        string `json:"by"`
+		At        int64  `json:"at"`
+		ExpiresAt int64  `json:"expires,omitempty"`
+		Uses      int    `json:"uses,omitempty"`
+		Used      int    `json:"used,omitempty"`
 	}
 	chatForm struct {
 		ID       string        `json:"id"`
@@ -126,6 +137,14 @@ func (r *Room) peopleForm() []personForm {
 		out = append(out, personForm{p.user, p.role, p.joinedAt, p.joinedRev, p.removed})
 	}
 	slices.SortFunc(out, func(a, b personForm) int { return cmp.Compare(a.User, b.User) })
+	return out
+}
+
+func (r *Room) invitesForm() []inviteForm {
+	out := make([]inviteForm, len(r.invites))
+	for i, v := range r.invites {
+		out[i] = inviteForm{v.ID, v.hash, v.Role, v.By, v.At, v.ExpiresAt, v.Uses, v.Used}
+	}
 	return out
 }
 

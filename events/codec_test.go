@@ -76,7 +76,7 @@ func TestRoundTrip(t *testing.T) {
 		checkAgainstOracle(t, b, c)
 		for i := range sample.Events {
 			if old, ok := sampleOld[v]; ok {
-				sample.Events[i].Payload = old.now
+				sample.Events[i].Payload = old[i].now
 			}
 		}
 		if !reflect.DeepEqual(sample, c) {

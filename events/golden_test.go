@@ -67,7 +67,7 @@ func checkGoldenEvents(t *testing.T, v versioned, sample, c *Commit) {
 	for i, e := range c.Events {
 		want := sample.Events[i].Payload
 		if old, ok := sampleOld[v]; ok {
-			want = old.now
+			want = old[i].now
 		}
 		if !reflect.DeepEqual(e.Payload, want) {
 			t.Errorf("event %d: payload %+v, not %+v", i, e.Payload, want)

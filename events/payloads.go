@@ -38,6 +38,26 @@ type (
 	ParticipantRemovedData struct {
 		User string `json:"user_id"`
 	}
+	// RoomTransferredData: Owner is the room's owner_id from now on; roles have events of their own.
+	RoomTransferredData struct {
+		Owner string `json:"owner_id"`
+	}
+	// InviteCreatedData: Hash is the hex SHA-256 of the code, which is nowhere else.
+	InviteCreatedData struct {
+		ID        string `json:"id"`
+		Hash      string `json:"hash"`
+		Role      string `json:"role"`
+		ExpiresAt int64  `json:"expires_at,omitempty"` // Unix ms; 0: never
+		Uses      int    `json:"uses,omitempty"`       // how many people it lets in; 0: any number
+	}
+	InviteRevokedData struct {
+		ID string `json:"id"`
+	}
+	// InviteRedeemedData counts a use; the person's role has an event of its own in the same commit.
+	InviteRedeemedData struct {
+		ID   string `json:"id"`
+		User string `json:"user_id"`
+	}
 	// ElementAddedData carries the whole stored element, canonical (see domain.Element), its id, type and z included.
 	ElementAddedData struct {
 		Element json.RawMessage `json:"element"`
@@ -81,22 +101,32 @@ type (
 
 // Payloads of user and asset streams.
 type (
-	// UserCreatedData: Kind is "guest", "local" (kanvas token) or "clerk".
+	// UserCreatedData: Kind is "guest", "local" (kanvas token) or "clerk". Version 2 has AsOf.
 	UserCreatedData struct {
 		Kind   string `json:"kind"`
 		Name   Sealed `json:"name"`
 		Email  Sealed `json:"email,omitempty"`
 		Avatar Sealed `json:"avatar,omitempty"`
-		Color  string `json:"color"` // #RRGGBB
+		Color  string `json:"color"`           // #RRGGBB
+		AsOf   int64  `json:"as_of,omitempty"` // when the directory that this comes from last changed it, Unix ms by its clock; 0: not known
 	}
-	// UserUpdatedData holds the members that changed; nil did not.
+	// UserUpdatedData holds the members that changed; nil did not. Version 2 has AsOf, see UserCreatedData.
 	UserUpdatedData struct {
 		Name   *Sealed `json:"name,omitempty"`
 		Email  *Sealed `json:"email,omitempty"`
 		Avatar *Sealed `json:"avatar,omitempty"`
 		Color  *string `json:"color,omitempty"`
+		AsOf   int64   `json:"as_of,omitempty"`
 	}
 	UserDeletedData struct{}
+	// UserClaimedData: the guest turned out to be By, a user, for good.
+	UserClaimedData struct {
+		By string `json:"by"`
+	}
+	// UserLinkedData: the user claimed a guest.
+	UserLinkedData struct {
+		Guest string `json:"guest_id"`
+	}
 	// AssetStoredData: the bytes are in the object store under Key, complete, before this event is.
 	AssetStoredData struct {
 		User        string `json:"user_id"`

@@ -45,6 +45,13 @@ var samplePayloads = map[Type][]any{
 		&RoomUpdatedData{Name: ptr("New"), Description: ptr(""), Visibility: ptr("unlisted"), DefaultRole: ptr("commenter")},
 		&RoomUpdatedData{Name: ptr("Only this")},
 	},
+	RoomTransferred: {&RoomTransferredData{Owner: "user_2"}},
+	InviteCreated: {
+		&InviteCreatedData{ID: "0198a5c4-7d00-7000-8000-00000000000a", Hash: sampleSum, Role: "viewer", ExpiresAt: sampleAt, Uses: 3},
+		&InviteCreatedData{ID: "0198a5c4-7d00-7000-8000-00000000000b", Hash: sampleSum, Role: "editor"},
+	},
+	InviteRevoked:          {&InviteRevokedData{ID: "0198a5c4-7d00-7000-8000-00000000000a"}},
+	InviteRedeemed:         {&InviteRedeemedData{ID: "0198a5c4-7d00-7000-8000-00000000000a", User: "user_2"}},
 	RoomDeleted:            {&RoomDeletedData{}},
 	RoomCheckpointed:       {&RoomCheckpointedData{Revision: 500}},
 	ParticipantJoined:      {&ParticipantJoinedData{User: "user_1", Role: "editor"}},
@@ -70,14 +77,16 @@ var samplePayloads = map[Type][]any{
 	},
 	CommentResolved: {&CommentResolvedData{ID: "c-1"}},
 	UserCreated: {
-		&UserCreatedData{Kind: "clerk", Name: "k1.bg", Email: "k1.ZQ", Avatar: "k1.YQ", Color: "#123456"},
+		&UserCreatedData{Kind: "clerk", Name: "k1.bg", Email: "k1.ZQ", Avatar: "k1.YQ", Color: "#123456", AsOf: sampleAt},
 		&UserCreatedData{Kind: "guest", Color: "#123456"},
 	},
 	UserUpdated: {
-		&UserUpdatedData{Name: ptr(Sealed("k1.bg")), Email: ptr(Sealed("")), Avatar: ptr(Sealed("k1.YQ")), Color: ptr("#654321")},
+		&UserUpdatedData{Name: ptr(Sealed("k1.bg")), Email: ptr(Sealed("")), Avatar: ptr(Sealed("k1.YQ")), Color: ptr("#654321"), AsOf: sampleAt},
 		&UserUpdatedData{Color: ptr("#654321")},
 	},
 	UserDeleted: {&UserDeletedData{}},
+	UserClaimed: {&UserClaimedData{By: "user_1"}},
+	UserLinked:  {&UserLinkedData{Guest: "guest_1"}},
 	AssetStored: {
 		&AssetStoredData{User: "user_1", Room: "room_1", Key: "assets/a/b.png", ContentType: "image/png", Size: 12345, SHA256: sampleSum, Width: 640, Height: 480},
 		&AssetStoredData{User: "user_1", Key: "k", ContentType: "video/mp4", Size: 1, SHA256: sampleSum},
@@ -86,11 +95,21 @@ var samplePayloads = map[Type][]any{
 }
 
 // sampleOld holds data of versions that are not written any more, and what it is today.
-var sampleOld = map[versioned]struct {
+var sampleOld = map[versioned][]struct {
 	data json.RawMessage
 	now  any
 }{
-	{ElementRemoved, 1}: {json.RawMessage(`{"id":"el-1"}`), &ElementRemovedData{IDs: []string{"el-1"}}},
+	{ElementRemoved, 1}: {{json.RawMessage(`{"id":"el-1"}`), &ElementRemovedData{IDs: []string{"el-1"}}}},
+	{UserCreated, 1}: {
+		{json.RawMessage(`{"kind":"clerk","name":"k1.bg","email":"k1.ZQ","avatar":"k1.YQ","color":"#123456"}`),
+			&UserCreatedData{Kind: "clerk", Name: "k1.bg", Email: "k1.ZQ", Avatar: "k1.YQ", Color: "#123456"}},
+		{json.RawMessage(`{"kind":"guest","name":"","color":"#123456"}`), &UserCreatedData{Kind: "guest", Color: "#123456"}},
+	},
+	{UserUpdated, 1}: {
+		{json.RawMessage(`{"name":"k1.bg","email":"","avatar":"k1.YQ","color":"#654321"}`),
+			&UserUpdatedData{Name: ptr(Sealed("k1.bg")), Email: ptr(Sealed("")), Avatar: ptr(Sealed("k1.YQ")), Color: ptr("#654321")}},
+		{json.RawMessage(`{"color":"#654321"}`), &UserUpdatedData{Color: ptr("#654321")}},
+	},
 }
 
 // sampleCommit makes the commit of a golden file. Types with more than one sample have all optional members of the envelope, too.
@@ -103,7 +122,9 @@ func sampleCommit(tb testing.TB, v versioned) *Commit {
 	}
 	switch old, ok := sampleOld[v]; {
 	case ok:
-		add(Event{Data: old.data})
+		for _, o := range old {
+			add(Event{Data: o.data})
+		}
 	case v.V == CurrentVersion(v.Type) && len(samplePayloads[v.Type]) > 0:
 		for _, p := range samplePayloads[v.Type] {
 			add(Event{Payload: p})

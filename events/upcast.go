@@ -5,6 +5,9 @@ import (
 	"errors"
 )
 
+// unchanged is for versions that only added members which may be absent.
+func unchanged(data json.RawMessage) (json.RawMessage, error) { return data, nil }
+
 // removedToV2: version 1 of element.removed named one element, {"id":"a"}; version 2 names a list, {"ids":["a"]}.
 func removedToV2(data json.RawMessage) (json.RawMessage, error) {
 	var old struct {

@@ -192,7 +192,7 @@ func isElement(t events.Type) bool {
 // belongs says whether events of the type may stand in streams of the kind.
 func belongs(t events.Type, kind events.Kind) bool {
 	switch t {
-	case events.UserCreated, events.UserUpdated, events.UserDeleted:
+	case events.UserCreated, events.UserUpdated, events.UserDeleted, events.UserClaimed, events.UserLinked:
 		return kind == events.KindUser
 	case events.AssetStored, events.AssetAttached:
 		return kind == events.KindAsset

@@ -13,6 +13,7 @@ type fold struct {
 	rooms    ordered[roomDelta]
 	assets   ordered[assetDelta]
 	comments ordered[commentDelta]
+	invites  ordered[inviteDelta]
 
 	userStubs, roomStubs ordered[struct{}]
 

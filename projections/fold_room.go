@@ -11,6 +11,7 @@ type roomDelta struct {
 	created *roomCreated // with later updates of the batch in it
 	updated events.RoomUpdatedData
 	changed bool // updated holds something
+	owner   any  // not nil: who it was transferred to
 	deleted any  // time
 
 	edited               any // time of the last commit that was more than a checkpoint
@@ -44,9 +45,13 @@ type commentDelta struct {
 	resolvedBy, resolved any
 }
 
+// canvasState is a row of canvas_states. Its user is the room's owner as of the checkpoint: owner where ownerKnown, else whom rooms names
+// before this batch.
 type canvasState struct {
-	room, at string
-	revision uint64
+	room, at   string
+	revision   uint64
+	owner      any
+	ownerKnown bool
 	*canvasRow
 }
 
@@ -78,6 +83,8 @@ func (f *fold) addRoomFact(ch *change, room *roomDelta, fc *fact, at string) {
 		}
 	case *events.RoomUpdatedData:
 		room.update(d)
+	case *events.RoomTransferredData:
+		room.transfer(f.person(d.Owner))
 	case *events.RoomDeletedData:
 		room.deleted = at
 	case *events.RoomCheckpointedData:
@@ -90,6 +97,13 @@ func (f *fold) addRoomFact(ch *change, room *roomDelta, fc *fact, at string) {
 		if f.person(d.User) != nil {
 			f.participants = append(f.participants, participantOp{room: id, user: d.User, role: "viewer", removedAt: at})
 		}
+	case *events.InviteCreatedData:
+		v := f.invite(id, d.ID)
+		v.created, v.by, v.at = d, f.person(fc.event.Actor), at
+	case *events.InviteRedeemedData:
+		f.invite(id, d.ID).used++
+	case *events.InviteRevokedData:
+		f.invite(id, d.ID).revoked = at
 	case *events.ChatPostedData:
 		f.chat = append(f.chat, chatRow{room: id, id: fc.event.ID, actor: fc.event.Actor, at: at, revision: fc.revision, ChatPostedData: d})
 	case *events.CommentAddedData:
@@ -120,7 +134,8 @@ func (f *fold) comment(room, id string) *commentDelta {
 func (f *fold) checkpoint(ch *change, room *roomDelta, fc *fact, revision uint64, at string) {
 	id := ch.stream.ID
 	room.checkpoint = fc.revision
-	f.canvases = append(f.canvases, canvasState{room: id, at: at, revision: revision, canvasRow: fc.canvas})
+	owner, known := room.ownerNow()
+	f.canvases = append(f.canvases, canvasState{room: id, at: at, revision: revision, owner: owner, ownerKnown: known, canvasRow: fc.canvas})
 	if revision+1 == ch.commit.First && revision > 0 {
 		f.snapshots = append(f.snapshots, snapshotRow{room: id, at: at, revision: revision, seq: room.seq, sum: ch.commit.Prev, key: SnapshotKey(id, revision)})
 	}
@@ -129,6 +144,23 @@ func (f *fold) checkpoint(ch *change, room *roomDelta, fc *fact, revision uint64
 // SnapshotKey names the object that holds a room's snapshot at a revision.
 func SnapshotKey(room string, revision uint64) string {
 	return fmt.Sprintf("snapshots/%s/%d.json", room, revision)
+}
+
+// transfer gives the room another owner, in its creation where that is in the batch too.
+func (r *roomDelta) transfer(owner any) {
+	if r.created != nil {
+		r.created.owner = owner
+		return
+	}
+	r.owner = owner
+}
+
+// ownerNow is the owner as of the changes folded so far; known is false where none of them says.
+func (r *roomDelta) ownerNow() (owner any, known bool) {
+	if r.created != nil {
+		return r.created.owner, true
+	}
+	return r.owner, r.owner != nil
 }
 
 // update merges in changed members: into the creation where that is in the batch too.

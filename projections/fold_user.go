@@ -8,6 +8,7 @@ type userDelta struct {
 	email, name, avatar, color *string
 	kind, at                   string
 	deleted                    any // time; the rest is purged then
+	claimedBy                  any // of a guest: the user that it turned out to be
 	revision                   uint64
 }
 
@@ -26,7 +27,13 @@ func (f *fold) addUser(ch *change) {
 			keep(&u.name, fc.text(d.Name))
 			keep(&u.avatar, fc.text(d.Avatar))
 			keep(&u.color, d.Color)
+		case *events.UserClaimedData:
+			f.userStubs.get(ch.stream.ID)
+			u.claimedBy = f.person(d.By)
+		case *events.UserLinkedData:
+			f.userStubs.get(ch.stream.ID)
 		case *events.UserDeletedData:
+			f.userStubs.get(ch.stream.ID) // may be all that is ever heard of them
 			u.deleted = FormatTime(ch.commit.At)
 		}
 	}

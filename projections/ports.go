@@ -158,12 +158,12 @@ const Tables = "tables"
 
 // TableNames are the tables of the projection, parents before children.
 func TableNames() []string {
-	return []string{"users", "rooms", "assets", "room_participants", "canvas_states", "chat_messages", "comments", "asset_rooms", "room_snapshots"}
+	return []string{"users", "rooms", "assets", "room_participants", "invites", "canvas_states", "chat_messages", "comments", "asset_rooms", "room_snapshots"}
 }
 
 // RoomTables are those of TableNames whose rows belong to one room's stream, in the column room_id.
 func RoomTables() []string {
-	return []string{"room_participants", "canvas_states", "chat_messages", "comments", "room_snapshots"}
+	return []string{"room_participants", "invites", "canvas_states", "chat_messages", "comments", "room_snapshots"}
 }
 
 // KV is the cache. commands.KV implements it. TTL 0 means none.

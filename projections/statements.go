@@ -13,6 +13,7 @@ var (
 	userUpdatedSQL = &template{"", `UPDATE {t}users SET email = coalesce(?, email), name = coalesce(?, name), avatar_url = nullif(coalesce(?, avatar_url), ''),
  color = coalesce(?, color) WHERE id = ? AND deleted_at IS NULL`, "", 5}
 	userProgressSQL = &template{"", "UPDATE {t}users SET revision = ? WHERE id = ?", "", 2}
+	userClaimedSQL  = &template{"", "UPDATE {t}users SET claimed_by = ? WHERE id = ?", "", 2}
 	userDeletedSQL  = &template{"", `UPDATE {t}users SET email = '', name = NULL, avatar_url = NULL, color = NULL, revision = ?, deleted_at = ? WHERE id = ?`, "", 3}
 
 	roomCreatedSQL = &template{
@@ -29,7 +30,12 @@ var (
  checkpoint = max(excluded.checkpoint, checkpoint), seq = excluded.seq, sum = excluded.sum`, 6}
 	roomUpdatedSQL = &template{"", `UPDATE {t}rooms SET name = coalesce(?, name), description = coalesce(?, description), visibility = coalesce(?, visibility),
  is_public = coalesce(?, is_public), default_role = coalesce(?, default_role) WHERE id = ?`, "", 6}
+	roomOwnerSQL   = &template{"", "UPDATE {t}rooms SET owner_id = ? WHERE id = ?", "", 2}
 	roomDeletedSQL = &template{"", "UPDATE {t}rooms SET is_public = 0, deleted_at = ? WHERE id = ?", "", 2}
+
+	inviteSQL = &template{"INSERT INTO {t}invites (room_id, id, role, expires_at, uses, used, created_by, created_at, revoked_at) VALUES ",
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?)", "", 9}
+	inviteProgressSQL = &template{"", "UPDATE {t}invites SET used = used + ?, revoked_at = coalesce(?, revoked_at) WHERE room_id = ? AND id = ?", "", 4}
 
 	// participantSQL: entering sets the role, and the time where they weren't in; being removed keeps both.
 	participantSQL = &template{
@@ -41,6 +47,8 @@ var (
 	canvasSQL = &template{
 		"INSERT INTO {t}canvas_states (id, room_id, user_id, canvas_data, created_at, updated_at, revision, object_key) VALUES ",
 		"(?, ?, (SELECT owner_id FROM {t}rooms WHERE id = ?), ?, ?, ?, ?, ?)", "", 8}
+	canvasOfSQL = &template{"INSERT INTO {t}canvas_states (id, room_id, user_id, canvas_data, created_at, updated_at, revision, object_key) VALUES ",
+		"(?, ?, ?, ?, ?, ?, ?, ?)", "", 8}
 	snapshotSQL      = &template{"INSERT INTO {t}room_snapshots (room_id, revision, seq, sum, object_key, created_at) VALUES ", "(?, ?, ?, ?, ?, ?)", "", 6}
 	snapshotAfterSQL = &template{"INSERT INTO {t}room_snapshots (room_id, revision, seq, sum, object_key, created_at) VALUES ",
 		"(?, ?, (SELECT seq FROM {t}rooms WHERE id = ?), ?, ?, ?)", "", 6}
@@ -74,6 +82,8 @@ func (f *fold) statements(prefix string) []Statement {
 	f.emitSnapshots(e) // some read rooms.seq as it was before the batch
 	f.emitRooms(e)
 	f.emitRoomRows(e)
+	f.emitOwners(e) // what names the owner of before comes first
+	f.emitInvites(e)
 	f.emitComments(e)
 	f.emitAssets(e)
 	return e.out
@@ -111,6 +121,9 @@ func (f *fold) emitUsers(e *emitter) {
 		case !u.created:
 			e.one(userUpdatedSQL, deref(u.email), deref(u.name), deref(u.avatar), deref(u.color), id)
 			e.one(userProgressSQL, int64(u.revision), id)
+		}
+		if u.claimedBy != nil {
+			e.one(userClaimedSQL, u.claimedBy, id)
 		}
 	}
 }
@@ -179,23 +192,41 @@ func (f *fold) emitRooms(e *emitter) {
 	}
 }
 
+func (f *fold) emitOwners(e *emitter) {
+	for _, id := range f.rooms.ids {
+		if r := f.rooms.byID[id]; r.owner != nil {
+			e.one(roomOwnerSQL, r.owner, id)
+		}
+	}
+}
+
 func (f *fold) emitRoomRows(e *emitter) {
-	participants, canvases, chat := e.rows(participantSQL), e.rows(canvasSQL), e.rows(chatSQL)
+	participants, chat := e.rows(participantSQL), e.rows(chatSQL)
 	for i := range f.participants {
 		p := &f.participants[i]
 		participants.add(p.room, p.user, p.joined, p.role, p.removedAt)
 	}
 	participants.flush()
-	for i := range f.canvases {
-		c := &f.canvases[i]
-		canvases.add(c.id, c.room, c.room, c.data, c.at, c.at, int64(c.revision), orNil(c.objectKey))
-	}
-	canvases.flush()
+	f.emitCanvases(e)
 	for i := range f.chat {
 		c := &f.chat[i]
 		chat.add(c.room, int64(c.revision), c.id, c.actor, string(c.Text), orNil(string(c.Name)), orNil(c.Color), orNil(c.UserID), c.at)
 	}
 	chat.flush()
+}
+
+func (f *fold) emitCanvases(e *emitter) {
+	before, known := e.rows(canvasSQL), e.rows(canvasOfSQL)
+	for i := range f.canvases {
+		rows, owner := before, any(f.canvases[i].room)
+		if f.canvases[i].ownerKnown {
+			rows, owner = known, f.canvases[i].owner
+		}
+		c := &f.canvases[i]
+		rows.add(c.id, c.room, owner, c.data, c.at, c.at, int64(c.revision), orNil(c.objectKey))
+	}
+	before.flush()
+	known.flush()
 }
 
 func (f *fold) emitComments(e *emitter) {

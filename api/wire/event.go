@@ -81,6 +81,8 @@ func (p *people) appendData(dst []byte, ev *events.Event) []byte {
 		return p.appendChatData(dst, ev.Actor, d)
 	case *events.CommentAddedData:
 		return p.appendCommentData(dst, ev.Actor, d)
+	case *events.InviteCreatedData:
+		return append(appendTerms(append(dst, '{'), d.ID, d.Role, d.ExpiresAt, d.Uses), '}') // not the hash
 	}
 	return appendPlain(dst, payload)
 }

@@ -24,6 +24,7 @@ type History struct {
 type room struct {
 	id                 string
 	elements, comments int
+	invites            int
 	members            []string
 	deleted            bool
 }
@@ -114,8 +115,12 @@ func (h *History) stepUser() {
 			h.Log.Append(s, h.tick(), id, &events.UserUpdatedData{Name: &name}, &events.UserDeletedData{})
 			h.forgetUser(id)
 		}
-	case 1, 2:
+	case 1:
 		h.Log.Append(s, h.tick(), id, &events.UserUpdatedData{Color: &color})
+	case 2:
+		other := h.user()
+		h.Log.Append(s, h.tick(), id, &events.UserClaimedData{By: other})
+		h.Log.Append(events.User(other), h.tick(), other, &events.UserLinkedData{Guest: id})
 	default:
 		avatar := Seal([]string{"", "https://a.example/1.png"}[h.rand.IntN(2)])
 		h.Log.Append(s, h.tick(), id, &events.UserUpdatedData{Name: &name, Avatar: &avatar})
@@ -166,8 +171,26 @@ func (h *History) stepRoom() {
 	}
 }
 
+// invite makes one, or lets somebody in by it, or revokes it.
+func (h *History) invite(r *room) []any {
+	id := fmt.Sprintf("invite-%d", r.invites)
+	switch n := h.rand.IntN(4); {
+	case r.invites == 0 || n == 0:
+		r.invites++
+		return []any{&events.InviteCreatedData{ID: fmt.Sprintf("invite-%d", r.invites), Hash: fmt.Sprintf("%064x", r.invites), Role: "viewer",
+			ExpiresAt: h.rand.Int64N(2) * (h.at + 1000), Uses: h.rand.IntN(3)}}
+	case n == 1:
+		return []any{&events.InviteRevokedData{ID: id}}
+	}
+	return []any{&events.InviteRedeemedData{ID: id, User: h.user()}}
+}
+
 func (h *History) roomPayload(r *room, actor string) []any {
-	switch h.rand.IntN(16) {
+	switch h.rand.IntN(18) {
+	case 16:
+		return []any{&events.RoomTransferredData{Owner: h.user()}}
+	case 17:
+		return h.invite(r)
 	case 0:
 		r.members = append(r.members, actor)
 		return []any{&events.ParticipantJoinedData{User: actor, Role: "editor"}}

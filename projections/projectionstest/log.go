@@ -217,6 +217,14 @@ func typeOf(payload any) events.Type {
 		return events.RoomCreated
 	case *events.RoomUpdatedData:
 		return events.RoomUpdated
+	case *events.RoomTransferredData:
+		return events.RoomTransferred
+	case *events.InviteCreatedData:
+		return events.InviteCreated
+	case *events.InviteRevokedData:
+		return events.InviteRevoked
+	case *events.InviteRedeemedData:
+		return events.InviteRedeemed
 	case *events.RoomDeletedData:
 		return events.RoomDeleted
 	case *events.RoomCheckpointedData:
@@ -245,6 +253,10 @@ func typeOf(payload any) events.Type {
 		return events.UserUpdated
 	case *events.UserDeletedData:
 		return events.UserDeleted
+	case *events.UserClaimedData:
+		return events.UserClaimed
+	case *events.UserLinkedData:
+		return events.UserLinked
 	case *events.AssetStoredData:
 		return events.AssetStored
 	case *events.AssetAttachedData:
