@@ -24,7 +24,7 @@ func roomOf(c echo.Context) (string, error) {
 }
 
 // enter returns the room of the route as it is now, and the caller's role in it. Strangers of private rooms get CodeNotFound, people who were
-// removed CodeForbidden.
+// removed and those whose role lacks the route's right CodeForbidden.
 func (a *API) enter(c echo.Context) (room string, v *commands.View, role domain.Role, err error) {
 	if room, err = roomOf(c); err != nil {
 		return "", nil, "", err
@@ -32,7 +32,10 @@ func (a *API) enter(c echo.Context) (room string, v *commands.View, role domain.
 	if v, err = a.cfg.Rooms.View(c.Request().Context(), room); err != nil {
 		return "", nil, "", err
 	}
-	if role, err = v.RoleOf(requestOf(c).actor().ID); err != nil {
+	if role, err = v.RoleOf(requestOf(c).actor().ID); err == nil {
+		err = ask(c, role)
+	}
+	if err != nil {
 		return "", nil, "", err
 	}
 	return room, v, role, nil

@@ -141,7 +141,10 @@ func (a *API) look(c echo.Context, s *sight, room string, shows func(*commands.V
 	}
 	asked, capability := c.QueryParam("room"), c.QueryParam("cap")
 	capable := asked == room && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, capability)
-	_, err = v.RoleOf(q.actor().ID)
+	role, err := v.RoleOf(q.actor().ID)
+	if err == nil {
+		err = ask(c, role)
+	}
 	if capable || (err == nil && (q.ticket == "" || q.ticket == room)) {
 		s.allowed, s.public = true, s.public || v.Room.Visibility == domain.Public
 	}

@@ -69,6 +69,8 @@ type Config struct {
 	Edge         *auth.Edge    // the Worker in front; nil: there is none
 	EdgeObjects  bool          // the Worker reaches what Objects holds, and may add the bytes of assets to our answers
 
+	PublicURL string // where clients reach this server; "": where the caller did
+
 	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string
 	Ready      func(ctx context.Context) []Check // nil: always ready

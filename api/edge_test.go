@@ -109,10 +109,9 @@ func TestWhatIsNotThereAnswersWithProblems(t *testing.T) {
 		{"POST", "/v1/assets", 404, "not_found"}, // of later issues
 		{"POST", "/v1/assets/x/complete", 404, "not_found"},
 		{"GET", room + "/generations", 404, "not_found"},
-		{"POST", room + "/invites", 404, "not_found"},
 		{"GET", room + "/history", 404, "not_found"},
 		{"GET", room + "/export", 404, "not_found"},
-		{"POST", "/v1/invites/abc", 404, "not_found"},
+
 		{"GET", "/api/fal", 404, "not_found"},
 		{"POST", "/api/clerk", 404, "not_found"},
 		{"PUT", "/v1/rooms", 405, "bad_request"},

@@ -109,7 +109,7 @@ func (a *API) answerError(err error, c echo.Context) {
 	if h.retry > 0 {
 		header.Set("Retry-After", strconv.Itoa(int((h.retry+time.Second-1)/time.Second)))
 	}
-	body := appendProblem(nil, &h, status, c.Request().URL.EscapedPath())
+	body := appendProblem(nil, &h, status, redactedPath(c.Request().URL))
 	_ = a.gone(c, c.Blob(status, wire.ProblemType, body))
 }
 

@@ -46,7 +46,7 @@ var pathParam = regexp.MustCompile(`:(\w+)`)
 
 // outsideDocument are the files of the page.
 func outsideDocument(path string) bool {
-	return path == "/" || path == "/r/:room" || strings.HasPrefix(path, "/assets/") || path == "/favicon.svg"
+	return path == "/" || path == "/r/:room" || path == "/invite" || strings.HasPrefix(path, "/assets/") || path == "/favicon.svg"
 }
 
 func TestDocumentAndRoutesAreTheSame(t *testing.T) {
@@ -258,6 +258,18 @@ func TestDocumentIsTrue(t *testing.T) {
 	do("GET", "/v1/rooms/{id}/participants", ada.token, nil, "{id}", "nope").ok(404)
 	do("DELETE", "/v1/rooms/{id}/participants/{user}", ada.token, nil, with("{user}", bob.id)...).ok(204)
 	do("DELETE", "/v1/rooms/{id}/participants/{user}", "", nil, with("{user}", bob.id)...).ok(401)
+	dan := w.guest("Dan")
+	invite := do("POST", "/v1/rooms/{id}/invites", ada.token, cmd{"role": "commenter", "uses": 3, "expires_at": "2099-01-01T00:00:00Z"}, one...).ok(201)
+	do("POST", "/v1/rooms/{id}/invites", ada.token, cmd{"role": "owner"}, one...).ok(400)
+	do("GET", "/v1/rooms/{id}/invites", ada.token, nil, one...).ok(200)
+	do("GET", "/v1/rooms/{id}/invites", dan.token, nil, one...).ok(403)
+	do("POST", "/v1/invites/{code}", dan.token, nil, "{code}", invite.str("code")).ok(200)
+	do("POST", "/v1/invites/{code}", dan.token, nil, "{code}", "nope").ok(404)
+	do("DELETE", "/v1/rooms/{id}/invites/{invite}", ada.token, nil, with("{invite}", invite.str("id"))...).ok(204)
+	do("DELETE", "/v1/rooms/{id}/invites/{invite}", ada.token, nil, with("{invite}", invite.str("id"))...).ok(404)
+	do("POST", "/v1/rooms/{id}/transfer", ada.token, cmd{"user_id": dan.id}, one...).ok(200)
+	do("POST", "/v1/rooms/{id}/transfer", dan.token, cmd{"user_id": ada.id}, one...).ok(200)
+	do("POST", "/v1/rooms/{id}/transfer", dan.token, cmd{"user_id": ada.id}, one...).ok(403)
 	var elements []any
 	if elements = canvas.list("elements"); len(elements) == 0 { // the undo took all of the list back
 		do("POST", "/v1/rooms/{id}/commands", ada.token, commandsBody(cmd{"command": "redo"}), one...).ok(200)

@@ -64,10 +64,19 @@ func routeOf(c echo.Context) string {
 // secretParams are query parameters whose values are never logged.
 var secretParams = []string{"token", "ticket", "cap", "access_token", "code", "key", "signature", "sig"}
 
-// RedactURL is the address with the values of secret parameters replaced, for logs.
+// redactedPath is the address's path without the code of an invite.
+func redactedPath(u *url.URL) string {
+	const invites = "/v1/invites/"
+	if path := u.EscapedPath(); !strings.HasPrefix(u.Path, invites) {
+		return path
+	}
+	return invites + "REDACTED"
+}
+
+// RedactURL is the address with the values of secret parameters, and the codes of invites, replaced, for logs.
 func RedactURL(u *url.URL) string {
 	if u.RawQuery == "" {
-		return u.EscapedPath()
+		return redactedPath(u)
 	}
 	parts := strings.Split(u.RawQuery, "&")
 	for i, part := range parts {
@@ -77,7 +86,7 @@ func RedactURL(u *url.URL) string {
 			parts[i] = name + "=REDACTED"
 		}
 	}
-	return u.EscapedPath() + "?" + strings.Join(parts, "&")
+	return redactedPath(u) + "?" + strings.Join(parts, "&")
 }
 
 func isSecret(name string) bool {

@@ -18,6 +18,7 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id", a.getRoom, a.limit(rateReads))
 	e.PATCH("/v1/rooms/:id", a.updateRoom, a.change, a.limit(rateChanges))
 	e.DELETE("/v1/rooms/:id", a.deleteRoom, a.change, a.limit(rateChanges))
+	e.POST("/v1/rooms/:id/transfer", a.transferRoom, a.change, a.limit(rateChanges))
 	e.POST("/v1/rooms/:id/tickets", a.createTicket, a.limit(rateTickets))
 	e.GET("/v1/rooms/:id/canvas", a.canvas, a.limit(rateReads))
 	e.GET("/v1/rooms/:id/events", a.events, a.limit(rateReads))
@@ -25,6 +26,10 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id/participants", a.listParticipants, a.limit(rateReads))
 	e.PUT("/v1/rooms/:id/participants/:user", a.setParticipant, a.change, a.limit(rateChanges))
 	e.DELETE("/v1/rooms/:id/participants/:user", a.removeParticipant, a.change, a.limit(rateChanges))
+	e.POST("/v1/rooms/:id/invites", a.createInvite, a.change, a.limit(rateChanges))
+	e.GET("/v1/rooms/:id/invites", a.listInvites, a.limit(rateReads))
+	e.DELETE("/v1/rooms/:id/invites/:invite", a.revokeInvite, a.change, a.limit(rateChanges))
+	e.POST("/v1/invites/:code", a.redeemInvite, a.change, a.limit(rateChanges))
 	e.GET("/v1/rooms/:id/ws", a.socketV1)
 	// Assets.
 	a.getAndHead("/v1/assets/:id", a.asset, a.limit(rateAssets))
@@ -41,6 +46,7 @@ func (a *API) routes() {
 	// The page.
 	a.getAndHead("/", a.index)
 	a.getAndHead("/r/:room", a.index)
+	a.getAndHead("/invite", a.index)
 	for _, name := range a.page.names() {
 		a.getAndHead("/"+name, a.file(name))
 	}

@@ -57,7 +57,11 @@ func (d *decider) admit(c Command) error {
 	case d.actor.ID == "":
 		return Errorf(CodeUnauthenticated, "nobody asks")
 	}
+	_, code := c.(RedeemInvite)
 	if !d.room.exists || d.room.deleted {
+		if code {
+			return errNoInvite() // which rooms there are is no secret to be had by guessing codes
+		}
 		return errNoRoom()
 	}
 	name := c.CommandName()
@@ -67,7 +71,7 @@ func (d *decider) admit(c Command) error {
 		}
 		return nil
 	}
-	if _, ok := c.(RedeemInvite); ok {
+	if code {
 		return nil // its code is the right; redeem looks at the rest
 	}
 	role, err := d.room.RoleOf(d.actor.ID)

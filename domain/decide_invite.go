@@ -2,8 +2,13 @@ package domain
 
 import "github.com/infinite-kanvas/kanvas/events"
 
+// maxExpiry is the last moment that times can be written of: 9999-12-31T23:59:59.999Z in Unix ms.
+const maxExpiry = 253402300799999
+
 // hashBytes is the length of a hex SHA-256.
 const hashBytes = 64
+
+func errNoInvite() error { return Errorf(CodeNotFound, "no such invite, or it was revoked") }
 
 func (d *decider) createInvite(c CreateInvite) error {
 	switch {
@@ -11,8 +16,8 @@ func (d *decider) createInvite(c CreateInvite) error {
 		return Errorf(CodeInvalidCommand, "role: editor, commenter or viewer")
 	case c.Uses < 0 || c.Uses > MaxInviteUses:
 		return Errorf(CodeInvalidCommand, "uses: 1 to %d", MaxInviteUses)
-	case c.ExpiresAt != 0 && c.ExpiresAt <= d.now:
-		return Errorf(CodeInvalidCommand, "expires_at: is over")
+	case c.ExpiresAt != 0 && c.ExpiresAt <= d.now || c.ExpiresAt > maxExpiry:
+		return Errorf(CodeInvalidCommand, "expires_at: is over, or after the year 9999")
 	case c.ID == "" || len(c.Hash) != hashBytes:
 		return Errorf(CodeInvalidCommand, "an invite has an id and the hash of a code")
 	case d.room.findInvite(func(v *invite) bool { return v.ID == c.ID || v.hash == c.Hash }) >= 0:
@@ -51,7 +56,7 @@ func (d *decider) redeem(c RedeemInvite) error {
 	}
 	i := d.room.findInvite(func(v *invite) bool { return v.hash == c.Hash })
 	if i < 0 {
-		return Errorf(CodeNotFound, "no such invite, or it was revoked")
+		return errNoInvite()
 	}
 	v := d.room.invites[i]
 	if p != nil && !stronger(v.Role, p.role) {

@@ -27,6 +27,10 @@ func TestAnInviteLetsStrangersIntoAPrivateRoom(t *testing.T) {
 	w := studio(t)
 	w.must("olga", UpdateRoom{Visibility: ptr(Private)}, invitation("i", RoleCommenter, 0))
 	w.refused(CodeNotFound, "zoe", Join{})
+	_, guessed := w.do("zoe", RedeemInvite{codeHash("guess")})
+	if _, err := newWorld(t).do("zoe", RedeemInvite{codeHash("guess")}); err == nil || guessed == nil || err.Error() != guessed.Error() {
+		t.Errorf("a guess tells whether a room is there: %v, %v", guessed, err)
+	}
 	out := w.must("zoe", RedeemInvite{codeHash("i")})
 	if len(out.events) != 2 || *out.events[1].Payload.(*events.ParticipantJoinedData) != (events.ParticipantJoinedData{User: "zoe", Role: "commenter"}) {
 		t.Fatalf("%+v", out.events)
@@ -90,6 +94,7 @@ func TestBadInvitesAreRefused(t *testing.T) {
 	for _, bad := range []CreateInvite{
 		invitation("j", RoleOwner, 0), invitation("j", "", 0), invitation("j", "king", 0), invitation("j", RoleEditor, -1), invitation("j", RoleEditor, MaxInviteUses+1),
 		{ID: "j", Hash: "code", Role: RoleEditor}, {Hash: codeHash("j"), Role: RoleEditor}, {ID: "j", Hash: codeHash("j"), Role: RoleEditor, ExpiresAt: -1},
+		{ID: "j", Hash: codeHash("j"), Role: RoleEditor, ExpiresAt: maxExpiry + 1},
 	} {
 		w.refused(CodeInvalidCommand, "olga", bad)
 	}

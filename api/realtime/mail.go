@@ -127,6 +127,9 @@ func roleIn(v *commands.View, user string) (role domain.Role, participant bool, 
 	if role, err = v.RoleOf(user); err != nil {
 		return "", false, err
 	}
+	if !domain.Allowed(role, domain.RightRead) {
+		return "", false, domain.Errorf(domain.CodeForbidden, "a %s may not read this room", role)
+	}
 	roles := v.Cached.Get(rolesKey{}, func() any {
 		m := make(map[string]domain.Role, len(v.Participants))
 		for _, p := range v.Participants {

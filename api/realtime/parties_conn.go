@@ -100,6 +100,12 @@ func (c *partiesConn) frame(b []byte) {
 	}
 	c.bad = 0
 	switch m.kind {
+	case "cursor:move", "viewport:change":
+		if !c.peer.may(partiesRights[m.kind]) {
+			return // nobody is told of a position that nobody sees
+		}
+	}
+	switch m.kind {
 	case "cursor:move":
 		c.peer.setCursor(m.cursor)
 	case "viewport:change":
@@ -268,7 +274,7 @@ func (c *partiesConn) mailOf(m *partiesMsg, size int) (mail, error) {
 	case "chat:send":
 		return c.chatMail(m, size)
 	default:
-		if !c.peer.mayEdit() {
+		if !c.peer.may(partiesRights[m.kind]) {
 			return nil, domain.Errorf(domain.CodeForbidden, "a %s may not do this", c.peer.Role())
 		}
 		return c.inHalf(size, func(h *partiesHalf) {

@@ -24,8 +24,7 @@ type partiesMsg struct {
 // partiesKinds are the messages that clients send, as constants.
 var partiesKinds = func() map[string]string {
 	m := map[string]string{}
-	for _, k := range []string{"image:add", "image:update", "image:remove", "cursor:move", "viewport:change", "generation:start",
-		"generation:complete", "chat:send"} {
+	for k := range partiesRights {
 		m[k] = k
 	}
 	return m

@@ -51,8 +51,11 @@ func (p *peer) Role() domain.Role {
 
 func (p *peer) setRole(r domain.Role) { p.role.Store(&r) }
 
+// may reports whether the peer's role has a right (see domain.Allowed).
+func (p *peer) may(right string) bool { return domain.Allowed(p.Role(), right) }
+
 // mayEdit reports whether the peer may change elements.
-func (p *peer) mayEdit() bool { r := p.Role(); return r == domain.RoleEditor || r == domain.RoleOwner }
+func (p *peer) mayEdit() bool { return p.may(domain.PatchElement{}.CommandName()) }
 
 // send queues shared frames; the room flushes. The room's goroutine only.
 func (p *peer) send(data []byte) {

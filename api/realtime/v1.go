@@ -200,6 +200,15 @@ func (c *v1Conn) message(b []byte, ready bool) {
 		return
 	}
 	m.ready = ready
+	right, known := v1Rights[string(m.typ)]
+	switch {
+	case !known:
+		c.garbage(domain.CodeBadRequest, "unknown message type")
+		return
+	case right != "" && !c.peer.may(right):
+		c.garbage(domain.CodeForbidden, "a "+string(m.typ)+" is not for your role")
+		return
+	}
 	switch string(m.typ) {
 	case "command", "commands":
 		c.command(&m, len(b))
@@ -214,8 +223,6 @@ func (c *v1Conn) message(b []byte, ready bool) {
 		c.ping(&m)
 	case "hello":
 		err = domain.Errorf(domain.CodeBadRequest, "hello was said before")
-	default:
-		err = domain.Errorf(domain.CodeBadRequest, "unknown message type")
 	}
 	if err != nil {
 		code, detail := reason(err)
@@ -242,9 +249,6 @@ func (c *v1Conn) viewport(m *message) error {
 }
 
 func (c *v1Conn) preview(m *message) error {
-	if !c.peer.mayEdit() {
-		return domain.Errorf(domain.CodeForbidden, "previews are the editors'")
-	}
 	if !domain.ValidElementID(m.id) || m.set == nil {
 		return domain.Errorf(domain.CodeBadRequest, "a preview has an element id and a set")
 	}
