@@ -85,9 +85,7 @@ func (m leaveMail) deliver(r *room) { r.remove(m.p) }
 
 func (m drainMail) deliver(*room) {
 	m.p.draining = true
-	if m.p.flight.empty() {
-		m.p.bye(m.p.goingAway())
-	}
+	m.p.settled()
 }
 
 func (m *replyMail) deliver(r *room) {
@@ -99,9 +97,7 @@ func (m *replyMail) deliver(r *room) {
 		}
 	}
 	p.flight.release(m.bytes)
-	if p.draining && p.flight.empty() {
-		p.bye(p.goingAway())
-	}
+	p.settled()
 }
 
 func (m commitMail) deliver(r *room) { r.committed(m.c, m.at) }

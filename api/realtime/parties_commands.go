@@ -101,9 +101,7 @@ func (h *partiesHalf) submit(p *peer, size int, c domain.Command, answer func(er
 			}
 			p.flight.release(size)
 			answer(err)
-			if p.draining && p.flight.empty() {
-				p.bye(p.goingAway())
-			}
+			p.settled()
 		}))
 	})
 }

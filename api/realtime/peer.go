@@ -25,7 +25,8 @@ type peer struct {
 	gone        bool
 	dirty       bool // has frames that nobody woke the writer for
 	draining    bool
-	user        []byte // {"id","name","color"}, encoded once
+	ending      *closing // not nil: hears the answers to what it asked before it lost its right to the room, nothing else, and is closed
+	user        []byte   // {"id","name","color"}, encoded once
 
 	flight flight
 	eph    ephemera      // guarded by its own lock
@@ -59,7 +60,7 @@ func (p *peer) mayEdit() bool { return p.may(domain.PatchElement{}.CommandName()
 
 // send queues shared frames; the room flushes. The room's goroutine only.
 func (p *peer) send(data []byte) {
-	if p.conn.send(data) {
+	if p.ending == nil && p.conn.send(data) {
 		p.touch()
 	}
 }
@@ -81,6 +82,28 @@ func (p *peer) touch() {
 // bye closes the peer's socket after what waits. The reader notices and leaves the room.
 func (p *peer) bye(c closing) { p.conn.bye(c, false) }
 
+// end closes the peer's socket for want of a right. Where its protocol has answers it first hears those to what it asked before, as some of it
+// may have been accepted; of nothing else from now on. The room's goroutine only.
+func (p *peer) end(c closing) {
+	p.flight.shut()
+	if x := v1Of(p); x == nil || !x.live || p.flight.empty() {
+		p.bye(c)
+		return
+	}
+	p.ending = &c
+}
+
+// settled closes the socket where it was only waiting for its answers. The room's goroutine only.
+func (p *peer) settled() {
+	switch {
+	case (p.ending == nil && !p.draining) || !p.flight.empty():
+	case p.ending != nil:
+		p.bye(*p.ending)
+	default:
+		p.bye(p.goingAway())
+	}
+}
+
 // leave tells the room that the socket is gone, and lets go of the room.
 func (p *peer) leave() {
 	p.room.post(leaveMail{p})
@@ -101,13 +124,25 @@ type flight struct {
 	mu    sync.Mutex
 	n     int
 	bytes int
+	over  bool          // nothing more is taken
 	freed chan struct{} // capacity 1
 }
 
-// acquire waits until n more bytes may be in flight; false: closing was closed first.
+// shut takes nothing more.
+func (f *flight) shut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+}
+
+// acquire waits until n more bytes may be in flight; false: closing was closed first, or nothing more is taken.
 func (f *flight) acquire(n int, l *Limits, closing <-chan struct{}) bool {
 	for {
 		f.mu.Lock()
+		if f.over {
+			f.mu.Unlock()
+			return false
+		}
 		if f.n == 0 || f.n < l.InFlight && f.bytes+n <= l.InFlightBytes {
 			f.n++
 			f.bytes += n

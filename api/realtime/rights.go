@@ -95,7 +95,7 @@ func (r *room) roomUpdated(changes []right, d *events.RoomUpdatedData) []right {
 
 func (r *room) applyRight(ch right) {
 	if ch.end != nil {
-		ch.p.bye(*ch.end)
+		ch.p.end(*ch.end)
 		return
 	}
 	ch.p.half.roleChanged(ch.p)

@@ -279,6 +279,7 @@ func (c *v1Conn) ping(m *message) {
 	p := c.peer
 	p.room.post(funcMail(func(r *room) {
 		p.flight.release(0)
+		defer p.settled()
 		if x, ok := p.ext.(*v1Peer); ok && !p.gone {
 			p.sendOwn(pongFrame(t, x.revision(r)))
 		}
@@ -316,8 +317,9 @@ func (c *v1Conn) command(m *message, size int) {
 		list, err = c.hub.cfg.Preparer.Prepare(ctx, c.roomID, actor, p.Role(), list)
 		cancel()
 		if err != nil {
-			p.flight.release(size)
 			c.reject(m.seq, err)
+			p.flight.release(size)
+			p.room.post(funcMail(func(*room) { p.settled() }))
 			return
 		}
 	}

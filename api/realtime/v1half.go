@@ -139,7 +139,7 @@ func (h *v1Half) replay(p *peer, x *v1Peer, commits []*encoded) stream {
 }
 
 func (h *v1Half) stream(p *peer, s stream) {
-	if p.conn.sendStream(s) {
+	if p.ending == nil && p.conn.sendStream(s) {
 		p.touch()
 	}
 }
@@ -317,7 +317,7 @@ func (h *v1Half) moved(t *tick) {
 	h.frames = h.frames[:0]
 	for _, p := range h.room.peers {
 		x := v1Of(p)
-		if x == nil || !x.announced {
+		if x == nil || !x.announced || p.ending != nil {
 			continue
 		}
 		if !p.conn.withdraw(&x.position) {
