@@ -50,7 +50,7 @@ func (s *Store) Digest(ctx context.Context, shadow bool, room string) (string, e
 // page reads the next page of all scans, and returns those that are not at their end and where the checkpoints are.
 func (s *Store) page(ctx context.Context, scans []*scan, before string, shadow bool) (rest []*scan, at string, err error) {
 	list := []projections.Statement{{SQL: "SELECT group_concat(projection || '/' || partition || '/' || seq) FROM projection_checkpoints WHERE (substr(projection, ?) = ?) = ?",
-		Args: []any{-len(projections.ShadowSuffix), projections.ShadowSuffix, number(shadow)}}}
+		Args: []any{-len(projections.ShadowSuffix), projections.ShadowSuffix, flag(shadow)}}}
 	for _, sc := range scans {
 		list = append(list, sc.statement())
 	}
@@ -74,7 +74,7 @@ func (s *Store) page(ctx context.Context, scans []*scan, before string, shadow b
 	return rest, at, err
 }
 
-func number(b bool) int64 {
+func flag(b bool) int64 {
 	if b {
 		return 1
 	}

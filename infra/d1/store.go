@@ -40,9 +40,9 @@ func New(opts Options) (*Store, error) {
 // Limits are the largest batch that is sent in one call, but for a commit that alone makes more.
 func Limits() projections.Limits { return projections.Limits{Statements: 500, Bytes: 2 << 20} }
 
-// How long a projector lets commits gather. Through the public API it is what keeps 100 events a second at 30 calls a minute.
+// How long a projector lets commits gather. Through the public API it is what keeps 100 events a second at 40 calls a minute.
 const (
-	meteredLinger = 2 * time.Second
+	meteredLinger = 1500 * time.Millisecond
 	gatewayLinger = 250 * time.Millisecond
 	mostLingers   = 8 // times meteredLinger, when the budget is spent
 )

@@ -26,11 +26,8 @@ type drizzleRoom struct {
 
 // TestDrizzle runs the guide's query by the real drizzle-orm, in a process of its own, while this one has the file open and writes to it.
 func TestDrizzle(t *testing.T) {
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("no node on PATH")
-	}
 	if _, err := os.Stat("drizzle/node_modules/drizzle-orm"); err != nil {
-		t.Skip("drizzle-orm is not installed: run `npm ci` in infra/sqlite/drizzle (make deps does)")
+		t.Fatal("drizzle-orm is not installed: run make deps")
 	}
 	log := projectionstest.NewLog(4)
 	s := open(t, t.TempDir())

@@ -146,7 +146,7 @@ func waitForKey(ctx context.Context, t *testing.T, kv *jetstream.KV, key string)
 // BenchmarkRebuildJetStream is BenchmarkRebuild on the real log.
 func BenchmarkRebuildJetStream(b *testing.B) {
 	log := openLog(b, 8, jetstream.DurabilityInterval)
-	memory := benchLog(120_000, 1)
+	memory := projectionstest.Edits(120_000, 1)
 	copyLog(b, memory, log, map[events.Stream][2]uint64{})
 	ctx := context.Background()
 	s, err := Open(ctx, Options{Dir: b.TempDir()})
