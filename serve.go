@@ -137,7 +137,7 @@ func (n *node) openEdge() (*edge, error) {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
-		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, Pictures: n.assets, KV: n.kv, Hub: hub, Limiter: limiter,
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -12,11 +11,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
-const (
-	maxBridgeHash = 128 // bytes
-	bridgeTTL     = 300 * time.Second
-	kvTimeout     = 2 * time.Second
-)
+const maxBridgeHash = 128 // bytes
 
 // bridge is POST /parties/main/:room of old clients: it keeps the hash they send in the cache, where nothing trusts it.
 func (a *API) bridge(c echo.Context) error {
@@ -44,10 +39,8 @@ func (a *API) bridge(c echo.Context) error {
 	case hash == "" || len(hash) > maxBridgeHash:
 		return badRequest("hash: is not 1 to %d bytes", maxBridgeHash)
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), kvTimeout)
-	defer cancel()
-	if err := a.cfg.KV.Put(ctx, "canvas:"+room+":latest", []byte(hash), bridgeTTL); err != nil {
-		return errors.Join(errors.New("keep the hash of a canvas"), err)
+	if !a.cfg.Canvases.PutCanvas(room, hash) {
+		return &httpError{reason: domain.Errorf(domain.CodeReadOnly, "too many changes wait for the cache"), retry: time.Second}
 	}
 	return a.json(c, http.StatusOK, []byte(`{"success":true}`))
 }

@@ -48,6 +48,12 @@ type Check struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
+// CanvasHashes keeps what old clients say of their canvas. *projections.Caches is one.
+type CanvasHashes interface {
+	// PutCanvas has the hash kept for a while, where nothing trusts it; false: too much waits to be written. It does not block.
+	PutCanvas(room, hash string) bool
+}
+
 // Config is what New needs. Fields are required unless said otherwise.
 type Config struct {
 	Rooms    commands.Rooms
@@ -57,7 +63,7 @@ type Config struct {
 	Progress Progress
 	Objects  commands.Objects
 	Pictures Pictures
-	KV       commands.KV // of the old clients' POST bridge
+	Canvases CanvasHashes
 	Hub      Hub
 	Limiter  commands.Limiter // of sharedLimits
 
@@ -85,7 +91,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
 		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
-		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "KV": c.KV == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error
 	for name, absent := range missing {

@@ -499,16 +499,14 @@ func TestBridge(t *testing.T) {
 	for _, path := range []string{"/parties/main/r1", "/party/r1"} {
 		w.call("POST", path, "", update).ok(200)
 	}
-	got, ok, err := w.kv.Get(soon(t), "canvas:r1:latest")
-	if err != nil || !ok || string(got) != "abc" {
-		t.Fatalf("%q %v %v", got, ok, err)
-	}
+	w.cached("canvas:r1:latest", "abc")
 	w.call("POST", "/parties/main/r1", "", `{"type":"canvas_update","hash":"`+strings.Repeat("h", maxBridgeHash)+`"}`, "Content-Type", "text/plain;charset=UTF-8").ok(200)
 	for _, bad := range []any{"", "x", "[]", cmd{}, cmd{"type": "other", "hash": "h"}, cmd{"type": "canvas_update", "hash": ""}, cmd{"type": "canvas_update", "hash": 1},
 		cmd{"type": "canvas_update", "hash": strings.Repeat("h", maxBridgeHash+1)}} {
 		w.call("POST", "/parties/main/r1", "", bad).refused(400, "bad_request")
 	}
 	w.call("POST", "/parties/main/r1", "", cmd{"type": "canvas_update", "hash": strings.Repeat("h", maxBridgeBody)}).refused(413, "too_large")
+	w.cached("canvas:r1:latest", strings.Repeat("h", maxBridgeHash))
 	w.call("POST", "/parties/main/secret", "", update).refused(404, "not_found")
 	w.call("POST", "/parties/main/secret", bob.token, update).refused(404, "not_found")
 	w.call("POST", "/parties/main/secret?token="+ada.token, "", update).ok(200)
@@ -585,7 +583,7 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 
 func TestNewNamesAllThatIsMissing(t *testing.T) {
 	_, err := New(Config{})
-	for _, name := range []string{"Rooms", "Users", "Preparer", "Queries", "Progress", "Objects", "KV", "Hub", "Auth", "Capabilities", "Sites"} {
+	for _, name := range []string{"Rooms", "Users", "Preparer", "Queries", "Progress", "Objects", "Canvases", "Hub", "Auth", "Capabilities", "Sites"} {
 		if err == nil || !strings.Contains(err.Error(), "Config."+name+" ") {
 			t.Errorf("%s is not named: %v", name, err)
 		}

@@ -126,7 +126,8 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	people := commands.NewPeople(streams, sealer, logger)
 	w.assets = commands.NewAssets(streams, shelf)
 	runner := projections.NewRunner(projections.Config{Source: log, Streams: log, Store: w.store, Canvases: w.rooms, Unsealer: people, Blobs: shelf, Logger: logger})
-	w.project(runner)
+	caches := projections.NewCaches(projections.CacheConfig{KV: w.kv, Queries: w.store, Logger: logger})
+	w.project(runner, caches)
 	tokens, err := auth.NewTokens(testSecret, w.clock.now)
 	must(err)
 	capabilities, err := auth.NewCapabilities(testSecret)
@@ -135,7 +136,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	must(err)
 	w.cfg = Config{
 		Rooms: w.rooms, Users: people, Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, People: people, Assets: w.assets}),
-		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, KV: w.kv, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
+		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, Canvases: caches, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
 		Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
 	}
 	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)
@@ -159,17 +160,33 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 }
 
 // project runs the projections until the test ends or stopProjections.
-func (w *world) project(r *projections.Runner) {
+func (w *world) project(r *projections.Runner, caches *projections.Caches) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := r.Run(ctx); err != nil && ctx.Err() == nil {
-			w.t.Errorf("projections: %v", err)
-		}
-	}()
-	w.stop = func() { cancel(); <-done }
+	var running sync.WaitGroup
+	for _, run := range []func(context.Context) error{r.Run, caches.Run} {
+		running.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				w.t.Errorf("projections: %v", err)
+			}
+		})
+	}
+	w.stop = func() { cancel(); running.Wait() }
 	w.t.Cleanup(w.stop)
+}
+
+// cached waits until the cache holds a value.
+func (w *world) cached(key, want string) {
+	w.t.Helper()
+	ctx := soon(w.t)
+	for {
+		got, ok, err := w.kv.Get(ctx, key)
+		if err != nil {
+			w.t.Fatalf("%s: %v, and before it %q %v", key, err, got, ok)
+		}
+		if ok && string(got) == want {
+			return
+		}
+	}
 }
 
 // answer is what came back.

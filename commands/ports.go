@@ -73,11 +73,21 @@ type Objects interface {
 	List(ctx context.Context, prefix string, yield func(Object) bool) error
 }
 
-// KV is the cache. Entries may vanish at any time; nothing depends on one. TTL 0 means none; others are at least a second.
+// Entry is one entry of KV.PutMany: an alias, so that whoever declares the same port means the same type.
+type Entry = struct {
+	Key   string
+	Value []byte
+	TTL   time.Duration
+}
+
+// KV is the cache. Entries may vanish at any time; nothing depends on one. TTL 0 means none; others are at least a second, on Cloudflare
+// a minute.
 type KV interface {
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// PutMany puts entries of different keys in as few calls as can be. After an error any of them may be there.
+	PutMany(ctx context.Context, entries []Entry) error
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
-	Delete(ctx context.Context, key string) error
+	Delete(ctx context.Context, keys ...string) error // no error for missing ones
 	List(ctx context.Context, prefix string, yield func(key string) bool) error
 }
 

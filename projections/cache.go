@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,8 +25,8 @@ const (
 
 	keyEvery     = time.Second     // at most one write of a key in this time
 	statsEvery   = 5 * time.Second // of statistics, which nobody waits for
-	putTimeout   = 5 * time.Second
-	putsAtOnce   = 8
+	putTimeout   = 10 * time.Second
+	roundKeys    = 1000             // written at once
 	failurePause = 10 * time.Second // after a round in which no write succeeded
 )
 
@@ -67,6 +68,8 @@ type CacheConfig struct {
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 	Now        func() time.Time
+	// Gather is how long at least from one round of writes to the next: more go in one call. 0: what is due is written at once.
+	Gather time.Duration
 	// RegistryEvery is how often the list of active rooms is looked at: 5 s by default, at least 1 s.
 	RegistryEvery time.Duration
 }
@@ -134,10 +137,7 @@ func (c *Caches) applied(batch []*change) {
 		c.mark(ch)
 	}
 	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.poke()
 }
 
 func (c *Caches) mark(ch *change) {
@@ -162,13 +162,30 @@ func (c *Caches) mark(ch *change) {
 	}
 }
 
-// put marks one key, with mu held.
-func (c *Caches) put(k cacheKey, value string) {
+// PutCanvas has a room's entry written with a hash that a client gave. It reports false where too many entries wait already.
+func (c *Caches) PutCanvas(room, hash string) bool {
+	c.mu.Lock()
+	ok := c.put(cacheKey{cacheCanvas, room}, hash)
+	c.mu.Unlock()
+	c.poke()
+	return ok
+}
+
+// put marks one key, with mu held; false where there is no room for it.
+func (c *Caches) put(k cacheKey, value string) bool {
 	if _, ok := c.due[k]; !ok && len(c.due) >= c.cfg.Keys {
 		c.metrics.dropped.Inc()
-		return
+		return false
 	}
 	c.due[k] = value
+	return true
+}
+
+func (c *Caches) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run writes until ctx ends. What is marked then is not written any more: caches may lack anything.
@@ -192,13 +209,14 @@ func (c *Caches) runKeys(ctx context.Context) {
 		if ok := c.round(ctx, ready); !ok {
 			c.metrics.pauses.Inc()
 			pause(ctx, failurePause)
+		} else if c.cfg.Gather > 0 {
+			pause(ctx, c.cfg.Gather)
 		}
 	}
 }
 
 // take removes the keys that may be written now, at most a round of them; next is when another may be, 0: none is due.
 func (c *Caches) take() (ready map[cacheKey]string, next time.Duration) {
-	const most = 256
 	now := c.cfg.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,7 +234,7 @@ func (c *Caches) take() (ready map[cacheKey]string, next time.Duration) {
 			}
 			continue
 		}
-		if len(ready) == most {
+		if len(ready) == roundKeys {
 			break
 		}
 		ready[k] = v
@@ -250,27 +268,55 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// round writes keys, a few at once. ok is false where all of them failed.
+// round writes keys. ok is false where it wrote none of them.
 func (c *Caches) round(ctx context.Context, ready map[cacheKey]string) (ok bool) {
-	var g errgroup.Group
-	g.SetLimit(putsAtOnce)
-	var mu sync.Mutex
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	var entries []Entry
+	var gone []string
+	made := map[cacheKey]string{} // what the calls below write
 	for k, v := range ready {
-		g.Go(func() error {
-			err := c.write(ctx, k, v)
-			mu.Lock()
-			defer mu.Unlock()
-			ok = ok || err == nil
-			if err != nil && ctx.Err() == nil {
-				c.metrics.failures.Inc()
-				c.cfg.Logger.DebugContext(ctx, "cache: write failed", "event", "cache_failed", "error", err)
-				c.again(k, v)
-			}
-			return nil
-		})
+		if k.kind == cacheGone {
+			gone = append(gone, CanvasKey(k.id), statsKey(k.id), participantsKey(k.id))
+			made[k] = v
+			continue
+		}
+		e, err := c.entry(ctx, k, v)
+		switch {
+		case errors.Is(err, ErrNotFound): // gone meanwhile
+			ok = true
+		case err != nil:
+			c.failed(ctx, err)
+			c.again(k, v)
+		default:
+			entries = append(entries, e)
+			made[k] = v
+		}
 	}
-	_ = g.Wait() // the functions return no errors
-	return ok || ctx.Err() != nil
+	if len(made) == 0 {
+		return ok || ctx.Err() != nil
+	}
+	err := c.delete(ctx, gone)
+	if err == nil {
+		err = c.send(ctx, entries)
+	}
+	if err == nil {
+		return true
+	}
+	c.failed(ctx, err)
+	for k, v := range made {
+		c.again(k, v)
+	}
+	return ok || errors.Is(ctx.Err(), context.Canceled)
+}
+
+// failed counts an error, unless it is the end of ctx.
+func (c *Caches) failed(ctx context.Context, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	c.metrics.failures.Inc()
+	c.cfg.Logger.DebugContext(ctx, "cache: write failed", "event", "cache_failed", "error", err)
 }
 
 // again marks a key that could not be written, unless something newer is due.

@@ -20,6 +20,7 @@ import (
 type recorder struct {
 	mu     sync.Mutex
 	puts   map[string][]put
+	calls  []time.Time
 	fail   bool
 	failed int
 }
@@ -30,18 +31,27 @@ type put struct {
 	ttl   time.Duration
 }
 
-func (r *recorder) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
+func (r *recorder) PutMany(_ context.Context, entries []Entry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail {
 		r.failed++
 		return errors.New("unreachable")
 	}
-	r.puts[key] = append(r.puts[key], put{time.Now(), string(value), ttl})
+	r.calls = append(r.calls, time.Now())
+	for _, e := range entries {
+		r.puts[e.Key] = append(r.puts[e.Key], put{time.Now(), string(e.Value), e.TTL})
+	}
 	return nil
 }
 
-func (r *recorder) Delete(ctx context.Context, key string) error { return r.Put(ctx, key, nil, -1) }
+func (r *recorder) Delete(ctx context.Context, keys ...string) error {
+	var entries []Entry
+	for _, k := range keys {
+		entries = append(entries, Entry{Key: k, TTL: -1})
+	}
+	return r.PutMany(ctx, entries)
+}
 
 func (r *recorder) of(key string) []put {
 	r.mu.Lock()
@@ -215,6 +225,57 @@ func TestCachesBoundedWhileKVFails(t *testing.T) {
 		stop()
 		if len(kv.puts) < 10 {
 			t.Errorf("only %d keys were written in the end", len(kv.puts))
+		}
+	})
+}
+
+// 10 edits a second in each of 200 rooms for a minute are 13 calls where calls are dear.
+func TestCachesGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := &recorder{puts: map[string][]put{}}
+		c := NewCaches(CacheConfig{KV: kv, Queries: rows{}, Gather: 5 * time.Second})
+		stop := startCaches(t, c)
+		for n := range 600 {
+			time.Sleep(100 * time.Millisecond)
+			for r := range 200 {
+				c.applied([]*change{edit(fmt.Sprint("r", r), n+1)})
+			}
+		}
+		time.Sleep(10 * time.Second)
+		stop()
+		if len(kv.calls) > 15 || len(kv.calls) < 10 {
+			t.Errorf("%d calls", len(kv.calls))
+		}
+		for i := 1; i < len(kv.calls); i++ {
+			if d := kv.calls[i].Sub(kv.calls[i-1]); d < 5*time.Second {
+				t.Errorf("two calls within %s", d)
+			}
+		}
+		for r := range 200 {
+			if p := kv.of(CanvasKey(fmt.Sprint("r", r))); p[len(p)-1].value != "sum600" {
+				t.Fatalf("room %d ends at %s", r, p[len(p)-1].value)
+			}
+		}
+	})
+}
+
+func TestCachesTakeAClientsHash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := &recorder{puts: map[string][]put{}}
+		c := NewCaches(CacheConfig{KV: kv, Queries: rows{}, Keys: 1})
+		stop := startCaches(t, c)
+		for i := range 10 {
+			if !c.PutCanvas("r", fmt.Sprint("hash", i)) {
+				t.Error("refused")
+			}
+		}
+		if c.PutCanvas("another", "hash") {
+			t.Error("a second key was taken where one may wait")
+		}
+		time.Sleep(5 * time.Second)
+		stop()
+		if p := kv.of("canvas:r:latest"); len(p) > 2 || p[len(p)-1].value != "hash9" || p[0].ttl != 300*time.Second {
+			t.Errorf("%+v", p)
 		}
 	})
 }

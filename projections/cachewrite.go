@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,82 +49,83 @@ const CanvasTTL = canvasTTL
 func statsKey(room string) string        { return "rooms:" + room + ":stats" }
 func participantsKey(room string) string { return "rooms:" + room + ":participants" }
 
-// write makes the value of a key as it is now, and puts it.
-func (c *Caches) write(ctx context.Context, k cacheKey, sum string) error {
-	ctx, cancel := context.WithTimeout(ctx, putTimeout)
-	defer cancel()
-	var err error
+// entry makes the entry of a key as it is now.
+func (c *Caches) entry(ctx context.Context, k cacheKey, sum string) (Entry, error) {
 	switch k.kind {
-	case cacheCanvas:
-		return c.send(ctx, CanvasKey(k.id), []byte(sum), canvasTTL)
 	case cacheStats:
-		err = c.writeStats(ctx, k.id)
+		return c.stats(ctx, k.id)
 	case cacheParticipants:
-		err = c.writeParticipants(ctx, k.id)
+		return c.participants(ctx, k.id)
 	case cacheAsset:
-		err = c.writeAsset(ctx, k.id)
-	case cacheGone:
-		for _, key := range []string{CanvasKey(k.id), statsKey(k.id), participantsKey(k.id)} {
-			if err := c.cfg.KV.Delete(ctx, key); err != nil {
-				return fmt.Errorf("delete %s: %w", key, err)
-			}
-		}
+		return c.asset(ctx, k.id)
 	}
-	if errors.Is(err, ErrNotFound) { // gone meanwhile
-		return nil
-	}
-	return err
+	return Entry{Key: CanvasKey(k.id), Value: []byte(sum), TTL: canvasTTL}, nil
 }
 
-func (c *Caches) send(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	start := time.Now()
-	if err := c.cfg.KV.Put(ctx, key, value, ttl); err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
-	}
-	c.metrics.writes.Inc()
-	c.metrics.seconds.Observe(time.Since(start).Seconds())
-	return nil
-}
-
-func (c *Caches) sendJSON(ctx context.Context, key string, value any, ttl time.Duration) error {
+func entryOf(key string, value any, ttl time.Duration) (Entry, error) {
 	b, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", key, err)
+		return Entry{}, fmt.Errorf("encode %s: %w", key, err)
 	}
-	return c.send(ctx, key, b, ttl)
+	return Entry{Key: key, Value: b, TTL: ttl}, nil
 }
 
-func (c *Caches) writeStats(ctx context.Context, room string) error {
+func (c *Caches) stats(ctx context.Context, room string) (Entry, error) {
 	r, err := c.cfg.Queries.RoomByID(ctx, room)
 	if err != nil {
-		return err
+		return Entry{}, err
 	}
 	n, err := c.cfg.Queries.CountParticipants(ctx, room)
 	if err != nil {
-		return err
+		return Entry{}, err
 	}
-	return c.sendJSON(ctx, statsKey(room), roomStats{RoomID: room, Revision: r.Revision, Participants: n, CreatedAt: r.CreatedAt, LastActivity: r.UpdatedAt}, 0)
+	return entryOf(statsKey(room), roomStats{RoomID: room, Revision: r.Revision, Participants: n, CreatedAt: r.CreatedAt, LastActivity: r.UpdatedAt}, 0)
 }
 
-func (c *Caches) writeParticipants(ctx context.Context, room string) error {
+func (c *Caches) participants(ctx context.Context, room string) (Entry, error) {
 	rows, err := c.cfg.Queries.Participants(ctx, room)
 	if err != nil {
-		return err
+		return Entry{}, err
 	}
 	list := make([]roomParticipant, len(rows))
 	for i, p := range rows {
 		list[i] = roomParticipant{UserID: p.UserID, Role: p.Role, JoinedAt: p.JoinedAt}
 	}
-	return c.sendJSON(ctx, participantsKey(room), list, 0)
+	return entryOf(participantsKey(room), list, 0)
 }
 
-func (c *Caches) writeAsset(ctx context.Context, id string) error {
+func (c *Caches) asset(ctx context.Context, id string) (Entry, error) {
 	a, err := c.cfg.Queries.AssetByID(ctx, id)
 	if err != nil {
-		return err
+		return Entry{}, err
 	}
-	return c.sendJSON(ctx, "assets:"+id+":meta", assetMeta{ID: a.ID, UserID: a.UserID, RoomID: a.RoomID, ContentType: a.ContentType, Size: a.Size,
+	return entryOf("assets:"+id+":meta", assetMeta{ID: a.ID, UserID: a.UserID, RoomID: a.RoomID, ContentType: a.ContentType, Size: a.Size,
 		SHA256: a.SHA256, Width: a.Width, Height: a.Height, Status: a.Status, CreatedAt: a.CreatedAt}, 0)
+}
+
+// send puts entries in one call.
+func (c *Caches) send(ctx context.Context, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	start := time.Now()
+	if err := c.cfg.KV.PutMany(ctx, entries); err != nil {
+		return fmt.Errorf("put %d entries: %w", len(entries), err)
+	}
+	c.metrics.writes.Add(float64(len(entries)))
+	c.metrics.batch.Observe(float64(len(entries)))
+	c.metrics.seconds.Observe(time.Since(start).Seconds())
+	return nil
+}
+
+func (c *Caches) delete(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := c.cfg.KV.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("delete %d entries: %w", len(keys), err)
+	}
+	return nil
 }
 
 // runActive writes the list of active rooms when it changed or grows old, and everybody's presence every 30 s.
@@ -137,7 +137,7 @@ func (c *Caches) runActive(ctx context.Context) {
 	for {
 		now := c.cfg.Now()
 		if list := c.registry(); !bytes.Equal(list, last) || now.Sub(listed) >= registryRefresh {
-			if c.tryPut(ctx, registryKey, list, registryTTL) {
+			if c.trySend(ctx, []Entry{{Key: registryKey, Value: list, TTL: registryTTL}}) {
 				last, listed = list, now
 			}
 		}
@@ -165,23 +165,33 @@ func (c *Caches) registry() []byte {
 	return b
 }
 
-// writePresence stops at the first failure: the next bulk is only 30 s away.
+// writePresence writes everybody's at once. What fails is left: the next is only 30 s away.
 func (c *Caches) writePresence(ctx context.Context) {
-	for _, p := range c.cfg.Active.Online() {
-		b, err := json.Marshal(p)
-		if err != nil || !c.tryPut(ctx, "presence:"+p.UserID, b, presenceTTL) {
+	online := c.cfg.Active.Online()
+	entries := make([]Entry, 0, len(online))
+	for _, p := range online {
+		e, err := entryOf("presence:"+p.UserID, p, presenceTTL)
+		if err != nil {
+			c.failed(ctx, err)
+			continue
+		}
+		entries = append(entries, e)
+	}
+	for len(entries) > 0 {
+		n := min(len(entries), roundKeys)
+		if !c.trySend(ctx, entries[:n]) {
 			return
 		}
+		entries = entries[n:]
 	}
 }
 
-func (c *Caches) tryPut(ctx context.Context, key string, value []byte, ttl time.Duration) bool {
+func (c *Caches) trySend(ctx context.Context, entries []Entry) bool {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	err := c.send(ctx, key, value, ttl)
-	if err != nil && ctx.Err() == nil {
-		c.metrics.failures.Inc()
-		c.cfg.Logger.DebugContext(ctx, "cache: write failed", "event", "cache_failed", "error", err)
+	err := c.send(ctx, entries)
+	if err != nil {
+		c.failed(ctx, err)
 	}
 	return err == nil
 }
@@ -189,7 +199,7 @@ func (c *Caches) tryPut(ctx context.Context, key string, value []byte, ttl time.
 type cacheMetrics struct {
 	writes, failures, dropped, pauses prometheus.Counter
 	waiting                           prometheus.Gauge
-	seconds                           prometheus.Histogram
+	seconds, batch                    prometheus.Histogram
 }
 
 func newCacheMetrics(r prometheus.Registerer) cacheMetrics {
@@ -203,10 +213,12 @@ func newCacheMetrics(r prometheus.Registerer) cacheMetrics {
 		pauses:   prometheus.NewCounter(prometheus.CounterOpts(name("pauses_total", "Pauses because no write to the cache succeeded."))),
 		waiting:  prometheus.NewGauge(prometheus.GaugeOpts(name("waiting_keys", "Cache keys that wait to be written."))),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kanvas", Subsystem: "cache", Name: "write_seconds",
-			Help: "Time of a write to the cache.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12)}),
+			Help: "Time of a call that writes to the cache.", Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12)}),
 	}
+	m.batch = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kanvas", Subsystem: "cache", Name: "batch_entries",
+		Help: "Entries written by a call.", Buckets: prometheus.ExponentialBuckets(1, 4, 6)})
 	if r != nil {
-		r.MustRegister(m.writes, m.failures, m.dropped, m.pauses, m.waiting, m.seconds)
+		r.MustRegister(m.writes, m.failures, m.dropped, m.pauses, m.waiting, m.seconds, m.batch)
 	}
 	return m
 }

@@ -166,8 +166,16 @@ func RoomTables() []string {
 	return []string{"room_participants", "invites", "canvas_states", "chat_messages", "comments", "room_snapshots"}
 }
 
+// Entry is one entry of KV.PutMany: an alias, so that whoever declares the same port means the same type.
+type Entry = struct {
+	Key   string
+	Value []byte
+	TTL   time.Duration
+}
+
 // KV is the cache. commands.KV implements it. TTL 0 means none.
 type KV interface {
-	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	Delete(ctx context.Context, key string) error
+	// PutMany puts entries of different keys in as few calls as can be. After an error any of them may be there.
+	PutMany(ctx context.Context, entries []Entry) error
+	Delete(ctx context.Context, keys ...string) error // no error for missing ones
 }

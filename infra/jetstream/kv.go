@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/infinite-kanvas/kanvas/commands"
 )
@@ -18,6 +19,7 @@ const (
 	cacheBucket   = "KANVAS_CACHE"
 	cacheMaxBytes = 128 << 20 // the oldest entries go first
 	cacheMaxValue = 8 << 20   // bytes
+	putsAtOnce    = 8
 )
 
 var _ commands.KV = (*KV)(nil)
@@ -105,6 +107,16 @@ func (k *KV) Put(ctx context.Context, key string, value []byte, ttl time.Duratio
 	})
 }
 
+// PutMany implements commands.KV: one by one, a few at the same time.
+func (k *KV) PutMany(ctx context.Context, entries []commands.Entry) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(putsAtOnce)
+	for _, e := range entries {
+		g.Go(func() error { return k.Put(ctx, e.Key, e.Value, e.TTL) })
+	}
+	return g.Wait()
+}
+
 // Get implements commands.KV.
 func (k *KV) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
 	err = k.do(ctx, "get", key, func(ctx context.Context, escaped string) error {
@@ -130,10 +142,16 @@ func (k *KV) Get(ctx context.Context, key string) (value []byte, ok bool, err er
 }
 
 // Delete implements commands.KV.
-func (k *KV) Delete(ctx context.Context, key string) error {
-	return k.do(ctx, "delete", key, func(ctx context.Context, escaped string) error {
-		return k.kv.Purge(ctx, escaped, jetstream.PurgeTTL(time.Second))
-	})
+func (k *KV) Delete(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		err := k.do(ctx, "delete", key, func(ctx context.Context, escaped string) error {
+			return k.kv.Purge(ctx, escaped, jetstream.PurgeTTL(time.Second))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // List implements commands.KV: the keys of the moment, sorted. Memory: all keys of the cache.

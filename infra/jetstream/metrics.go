@@ -23,6 +23,9 @@ type metrics struct {
 // fast buckets: 50 µs to 10 s.
 var latency = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 
+// inLog tells the cache here from the one of Cloudflare, whose metrics have the same names.
+var inLog = prometheus.Labels{"store": "jetstream"}
+
 // newMetrics makes the metrics and registers them with r, sharing those that are registered already. r may be nil.
 func newMetrics(r prometheus.Registerer) *metrics {
 	return &metrics{
@@ -37,9 +40,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		readOnly: share(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "kanvas_log_read_only",
 			Help: "1 while the log cannot store."})),
 		kv: share(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kanvas_kv_seconds",
-			Help: "Time of cache operations.", Buckets: latency}, []string{"op"})),
+			Help: "Time of cache operations.", Buckets: latency, ConstLabels: inLog}, []string{"op"})),
 		kvGets: share(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kanvas_kv_gets_total",
-			Help: "Cache reads, by result."}, []string{"result"})),
+			Help: "Cache reads, by result.", ConstLabels: inLog}, []string{"result"})),
 	}
 }
 

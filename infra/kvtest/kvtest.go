@@ -34,6 +34,7 @@ func Run(t *testing.T, kv commands.KV, f Features) {
 	t.Run("keys", s.keys)
 	t.Run("bad keys", s.badKeys)
 	t.Run("values", s.values)
+	t.Run("many", s.many)
 	t.Run("list", s.list)
 	t.Run("concurrent", s.concurrent)
 	t.Run("ttl", s.ttl)
@@ -90,6 +91,41 @@ func (s suite) putGetDelete(t *testing.T) {
 	}
 	s.put(t, key, "three", 0)
 	s.is(t, key, text("three"), s.f.Within)
+}
+
+// many: more than one call takes anywhere, of one of which something is wrong.
+func (s suite) many(t *testing.T) {
+	id := "many:" + uuid.NewString() + ":"
+	entries := make([]commands.Entry, 1005)
+	for i := range entries {
+		entries[i] = commands.Entry{Key: fmt.Sprintf("%s%04d", id, i), Value: fmt.Append(nil, i), TTL: time.Hour}
+	}
+	entries[1].Value, entries[2].TTL = []byte{0xff, 0, 0xfe}, 0
+	if err := s.kv.PutMany(ctx(t), entries); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 1, 2, 999, 1000, 1004} {
+		s.is(t, entries[i].Key, text(string(entries[i].Value)), s.f.Within)
+	}
+	if err := s.kv.PutMany(ctx(t), nil); err != nil {
+		t.Errorf("nothing: %v", err)
+	}
+	if err := s.kv.PutMany(ctx(t), []commands.Entry{{Key: id + "good"}, {Key: ""}}); err == nil {
+		t.Error("an empty key among others was taken")
+	}
+	n := 0
+	if err := s.kv.List(ctx(t), id+"1", func(string) bool { n++; return true }); err != nil || n != 5 {
+		t.Errorf("%d listed, want 5: %v", n, err)
+	}
+	keys := []string{"none:" + id}
+	if err := s.kv.List(ctx(t), id+"0", func(k string) bool { keys = append(keys, k); return true }); err != nil || len(keys) != 1001 {
+		t.Errorf("%d listed, want 1000: %v", len(keys)-1, err)
+	}
+	if err := s.kv.Delete(ctx(t), keys...); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, entries[999].Key, nil, s.f.Within)
+	s.is(t, entries[1000].Key, text("1000"), 0)
 }
 
 // keys: those of the guide, and all that could be mixed up by an escape.
