@@ -21,7 +21,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/control"
 	"github.com/infinite-kanvas/kanvas/infra/d1"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
-	"github.com/infinite-kanvas/kanvas/infra/objects"
+	"github.com/infinite-kanvas/kanvas/infra/r2"
 	"github.com/infinite-kanvas/kanvas/infra/sqlite"
 	"github.com/infinite-kanvas/kanvas/infra/telemetry"
 	"github.com/infinite-kanvas/kanvas/projections"
@@ -43,9 +43,10 @@ type node struct {
 
 	lock    *control.Lock
 	log     *jetstream.Store
-	kv      *jetstream.KV
 	keys    *jetstream.Keys
-	objects *objects.Dir
+	kv      commands.KV      // of this server, or of Cloudflare
+	objects commands.Objects // a directory, or R2
+	r2      *r2.Bucket       // nil: objects are in a directory
 	tables  *sqlite.Store
 
 	cloudflare *cloudflare.Client  // nil until something needs it
@@ -120,21 +121,6 @@ func (n *node) openLog(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *node) openStores(ctx context.Context) (err error) {
-	master, err := jetstream.LoadMasterKey(n.cfg.MasterKey)
-	if err != nil {
-		return err
-	}
-	if n.keys, err = n.log.OpenKeys(ctx, master); err != nil {
-		return fmt.Errorf("open keys: %w", err)
-	}
-	if n.kv, err = n.log.OpenKV(ctx); err != nil {
-		return fmt.Errorf("open cache: %w", err)
-	}
-	n.objects, err = objects.OpenDir(filepath.Join(n.cfg.Data, "objects"), n.reg)
-	return err
-}
-
 func (n *node) openTables(ctx context.Context) (err error) {
 	if n.tables, err = sqlite.Open(ctx, sqlite.Options{Dir: n.cfg.Data, Registerer: n.reg}); err != nil {
 		return err
@@ -158,7 +144,7 @@ func (n *node) openRooms(context.Context) error {
 	n.assets = commands.NewAssets(streams, n.objects)
 	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
-	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
+	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})

@@ -137,7 +137,7 @@ func (n *node) openEdge() (*edge, error) {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
-		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),
@@ -215,7 +215,7 @@ func (n *node) ready(ctx context.Context) []api.Check {
 	return append([]api.Check{
 		check("log", "durability "+n.cfg.Durability, logErr),
 		check("tables", "", n.tables.Ping(ctx)),
-	}, n.readyD1()...)
+	}, append(n.readyObjects(), n.readyD1()...)...)
 }
 
 // sockets lets the hub know tokens.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -24,6 +26,8 @@ const (
 	maxAssetRooms = 64
 
 	assetCache = "max-age=31536000, immutable"
+	// elsewhereCache is of a redirect: a room may be private tomorrow.
+	elsewhereCache = "max-age=300"
 	// inertCSP keeps whatever somebody uploaded from doing anything when it is opened by its address.
 	inertCSP = "default-src 'none'; sandbox"
 )
@@ -66,7 +70,22 @@ func (a *API) asset(c echo.Context) error {
 		h.Set(auth.ObjectHeader, row.Key)
 		return c.NoContent(http.StatusOK)
 	}
+	if to, ok := a.elsewhere(c, &row, public); ok {
+		h.Set("Cache-Control", scope+elsewhereCache)
+		h.Del("ETag")
+		return c.Redirect(http.StatusFound, to)
+	}
 	return a.serveObject(c, &row)
+}
+
+// elsewhere is the address of an asset outside of this server, for pictures that anybody may see and where the store is open to the world. Requests
+// under CORS are answered here: the store's rules are not known.
+func (a *API) elsewhere(c echo.Context, row *projections.AssetRow, public bool) (string, bool) {
+	base := a.cfg.PublicObjects
+	if base == "" || !public || !shownTypes[row.ContentType] || c.Request().Header.Get("Origin") != "" || c.Request().Header.Get("Sec-Fetch-Mode") == "cors" {
+		return "", false
+	}
+	return strings.TrimSuffix(base, "/") + "/" + (&url.URL{Path: row.Key}).EscapedPath(), true
 }
 
 var errNoAsset = domain.Errorf(domain.CodeNotFound, "there is no such asset")
@@ -159,15 +178,13 @@ func isCode(err error, code domain.Code) bool {
 
 // serveObject serves the bytes with ranges and conditions.
 func (a *API) serveObject(c echo.Context, row *projections.AssetRow) error {
-	ctx := c.Request().Context()
-	object, err := a.cfg.Objects.Head(ctx, row.Key)
-	if err != nil {
+	o := &objectReader{ctx: c.Request().Context(), objects: a.cfg.Objects, key: row.Key}
+	defer o.close()
+	if err := o.ask(c.Request()); err != nil {
 		return errors.Join(errors.New("bytes of asset "+row.ID), err)
 	}
-	o := &objectReader{ctx: ctx, objects: a.cfg.Objects, key: row.Key, size: object.Size}
-	defer o.close()
 	if c.Request().Method == http.MethodHead {
-		c.Response().Header().Set("Content-Length", strconv.FormatInt(object.Size, 10))
+		c.Response().Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
 	}
 	w := &rangeWriter{ResponseWriter: c.Response()}
 	http.ServeContent(w, c.Request(), "", time.Time{}, o)
@@ -208,12 +225,30 @@ type objectReader struct {
 	size    int64
 	at      int64
 	body    io.ReadCloser
+	bodyAt  int64 // of the body's next byte
 	err     error
+}
+
+// ask asks the store before an answer begins, so that what is wrong with it is answered and not cut off: for all of the bytes where they are
+// surely wanted, else what is known of them.
+func (o *objectReader) ask(r *http.Request) error {
+	var object commands.Object
+	var err error
+	if r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" {
+		o.body, object, err = o.objects.Get(o.ctx, o.key, 0, -1)
+	} else {
+		object, err = o.objects.Head(o.ctx, o.key)
+	}
+	o.size = object.Size
+	return err
 }
 
 func (o *objectReader) Read(p []byte) (int, error) {
 	if o.at >= o.size {
 		return 0, io.EOF
+	}
+	if o.body != nil && o.bodyAt != o.at {
+		o.close()
 	}
 	if o.body == nil {
 		body, _, err := o.objects.Get(o.ctx, o.key, o.at, -1)
@@ -221,10 +256,11 @@ func (o *objectReader) Read(p []byte) (int, error) {
 			o.fail(err)
 			return 0, err
 		}
-		o.body = body
+		o.body, o.bodyAt = body, o.at
 	}
 	n, err := o.body.Read(p)
 	o.at += int64(n)
+	o.bodyAt = o.at
 	switch {
 	case errors.Is(err, io.EOF) && o.at < o.size:
 		err = io.ErrUnexpectedEOF
@@ -242,7 +278,7 @@ func (o *objectReader) fail(err error) {
 	}
 }
 
-// Seek implements io.Seeker; a body that is open elsewhere is closed.
+// Seek implements io.Seeker.
 func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -253,10 +289,7 @@ func (o *objectReader) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return 0, errors.New("seek before the start of an object")
 	}
-	if offset != o.at {
-		o.close()
-		o.at = offset
-	}
+	o.at = offset
 	return offset, nil
 }
 

@@ -62,10 +62,13 @@ type Config struct {
 	Queries  projections.Queries
 	Progress Progress
 	Objects  commands.Objects
-	Pictures Pictures
-	Canvases CanvasHashes
-	Hub      Hub
-	Limiter  commands.Limiter // of sharedLimits
+	// PublicObjects is where the world can get objects by their keys, such as https://pictures.example.com; "": nowhere. Pictures of public rooms are
+	// redirected there, no others.
+	PublicObjects string
+	Pictures      Pictures
+	Canvases      CanvasHashes
+	Hub           Hub
+	Limiter       commands.Limiter // of sharedLimits
 
 	Auth         *auth.Authenticator
 	Capabilities *auth.Capabilities

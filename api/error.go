@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/infinite-kanvas/kanvas/api/wire"
+	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/projections"
@@ -34,6 +35,9 @@ func badRequest(format string, args ...any) error {
 func withStatus(status int, code domain.Code, detail string) error {
 	return &httpError{reason: domain.Errorf(code, "%s", detail), status: status, title: http.StatusText(status)}
 }
+
+// objectsRetry is when to ask again for a picture whose store is away.
+const objectsRetry = 5 * time.Second
 
 // refusal is what an error comes to over HTTP. known is false for errors without a code: the client is told "internal", and the error
 // itself is for the log.
@@ -60,6 +64,8 @@ func refusal(err error) (h httpError, known bool) {
 		return httpError{reason: domain.Errorf(domain.CodeBadRequest, "cursor: not one of this list")}, true
 	case errors.Is(err, projections.ErrNotFound):
 		return httpError{reason: domain.Errorf(domain.CodeNotFound, "there is no such thing")}, true
+	case errors.Is(err, commands.ErrObjectsDown):
+		return httpError{reason: domain.Errorf(domain.CodeReadOnly, "pictures can't be read at the moment, try again"), retry: objectsRetry}, true
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return httpError{reason: domain.Errorf(domain.CodeReadOnly, "not done in time; whether it was done is unknown"), retry: time.Second}, true
 	case errors.As(err, &fromEcho):

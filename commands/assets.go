@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -105,6 +106,9 @@ func (s *Assets) store(ctx context.Context, id uuid.UUID, data []byte, d *events
 	}
 	if !isStored(cs) {
 		if err := s.objects.Put(ctx, d.Key, d.ContentType, bytes.NewReader(data), d.Size); err != nil {
+			if errors.Is(err, ErrObjectsDown) {
+				err = fmt.Errorf("%w: %w", errNoObjects, err)
+			}
 			return fmt.Errorf("store picture %s: %w", d.Key, err)
 		}
 		err := s.streams.change(ctx, stream, func(cs []*events.Commit) ([]events.Event, error) {

@@ -16,6 +16,7 @@ var (
 	errUnread     = domain.Errorf(domain.CodeReadOnly, "the room's log can't be read at the moment")
 	errTooMany    = domain.Errorf(domain.CodeReadOnly, "too many rooms are in use on this server")
 	errCommitFull = domain.Errorf(domain.CodeTooLarge, "the change is larger than a commit may be")
+	errNoObjects  = domain.Errorf(domain.CodeReadOnly, "pictures can't be stored at the moment, try again; other edits work")
 	errNoRoom     = domain.Errorf(domain.CodeNotFound, "no such room")
 
 	// errIdle ends actors that nobody uses. Nobody is told.

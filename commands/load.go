@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	snapshotTries    = 3         // snapshots tried before a room is read from its first commit
-	maxSnapshotBytes = 256 << 20 // of one snapshot object; larger ones are not ours
+	snapshotTries    = 3                // snapshots tried before a room is read from its first commit
+	maxSnapshotBytes = 256 << 20        // of one snapshot object; larger ones are not ours
+	snapshotTimeout  = 10 * time.Second // of reading one: the log has everything, and a store that is away must not hold up a room
 )
 
 // load fills a slot: the log's watch first, so that nothing is missed between reading and following, then snapshot and tail. It ends when
@@ -102,7 +103,7 @@ func (d *Dispatcher) snapshot(ctx context.Context, roomID string, revision uint6
 		d.metrics.badSnapshots.Inc()
 		d.cfg.Logger.Warn("snapshot can't be used", slog.String("event", "snapshot_refused"), slog.String("roomId", roomID),
 			slog.Uint64("revision", ref.Revision), slog.Any("error", err))
-		if ref.Revision <= 1 {
+		if ref.Revision <= 1 || errors.Is(err, ErrObjectsDown) || errors.Is(err, context.DeadlineExceeded) {
 			return nil
 		}
 		revision = ref.Revision - 1
@@ -111,6 +112,8 @@ func (d *Dispatcher) snapshot(ctx context.Context, roomID string, revision uint6
 }
 
 func (d *Dispatcher) readSnapshot(ctx context.Context, roomID string, ref SnapshotRef) (*domain.Room, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
 	body, o, err := d.cfg.Objects.Get(ctx, ref.Key, 0, -1)
 	if err != nil {
 		return nil, fmt.Errorf("get snapshot %s: %w", ref.Key, err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +38,7 @@ const (
 	stallTimeout = 30 * time.Second // without a byte, while the reader waits for one
 	slowest      = 128 << 10        // bytes a second that are given to what is sent
 	abortTimeout = 10 * time.Second
+	restTimeout  = 3 * time.Second // without calls after one that was not answered
 )
 
 // imageCache is on every picture in the bucket, as in the guide. What this server serves itself says private where it is.
@@ -44,13 +47,14 @@ const (
 	imageCache  = "public, max-age=31536000"
 )
 
-// Config of a Bucket. All but Registerer and HTTP are needed.
+// Config of a Bucket. All but Registerer, Logger and HTTP are needed.
 type Config struct {
 	Endpoint   string // such as https://ACCOUNT.r2.cloudflarestorage.com
 	AccessKey  string
 	SecretKey  string
 	Bucket     string
 	Registerer prometheus.Registerer
+	Logger     *slog.Logger // nil: none
 	HTTP       *http.Client // nil: one of its own
 }
 
@@ -63,6 +67,15 @@ type Bucket struct {
 	presign *s3.PresignClient
 	metrics *objects.Metrics
 	memory  *semaphore.Weighted
+	logger  *slog.Logger
+	rest    time.Duration
+	down    atomic.Pointer[outage] // nil: the last call was answered
+}
+
+// outage is that a call was not answered.
+type outage struct {
+	err   error
+	until time.Time // calls before fail at once: who waits for a store that is away must not wait for its deadlines, one after the other
 }
 
 // Open makes a Bucket. It talks to nobody: see Ping.
@@ -82,7 +95,11 @@ func Open(cfg Config) (*Bucket, error) {
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	})
-	return &Bucket{name: cfg.Bucket, api: api, presign: s3.NewPresignClient(api), metrics: metrics, memory: semaphore.NewWeighted(memory)}, nil
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Bucket{name: cfg.Bucket, logger: logger, rest: restTimeout, api: api, presign: s3.NewPresignClient(api), metrics: metrics, memory: semaphore.NewWeighted(memory)}, nil
 }
 
 // newHTTP is a client that keeps enough connections for everybody who loads pictures. Deadlines are the calls'.
@@ -100,6 +117,41 @@ func (b *Bucket) Ping(ctx context.Context) error {
 	defer cancel()
 	_, err := b.api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
 	return b.failed("ping", "", err)
+}
+
+// Down is the error of the last call where the store did not answer it, else nil. It calls nobody.
+func (b *Bucket) Down() error {
+	if out := b.down.Load(); out != nil {
+		return out.err
+	}
+	return nil
+}
+
+// resting fails a call where another was not answered a moment ago.
+func (b *Bucket) resting() error {
+	if out := b.down.Load(); out != nil && time.Now().Before(out.until) {
+		return out.err
+	}
+	return nil
+}
+
+// observe notes a call that is over, and says once that the store went away and that it is back.
+func (b *Bucket) observe(op string, began time.Time, err error) {
+	b.metrics.Observe(op, began, err)
+	switch {
+	case errors.Is(err, commands.ErrObjectsDown):
+		out := &outage{err: err}
+		if status, _ := answer(err); status == 0 {
+			out.until = time.Now().Add(b.rest)
+		}
+		if b.down.Swap(out) == nil {
+			b.logger.Warn("objects: the store does not answer", slog.String("event", "objects_down"), slog.Any("error", err))
+		}
+	case err == nil || errors.Is(err, commands.ErrNoObject):
+		if b.down.Swap(nil) != nil {
+			b.logger.Info("objects: the store answers again", slog.String("event", "objects_up"))
+		}
+	}
 }
 
 // sendTimeout is how long n bytes may take to be sent.

@@ -31,8 +31,11 @@ func (b *Bucket) Get(ctx context.Context, key string, offset, length int64) (bod
 	if length == 0 {
 		return b.empty(ctx, key)
 	}
+	if err := b.resting(); err != nil {
+		return nil, o, err
+	}
 	began := time.Now()
-	defer func() { b.metrics.Observe("get", began, err) }()
+	defer func() { b.observe("get", began, err) }()
 	in := &s3.GetObjectInput{Bucket: &b.name, Key: &key}
 	switch {
 	case length > 0:
@@ -123,8 +126,11 @@ func (b *Bucket) Head(ctx context.Context, key string) (o commands.Object, err e
 	if err := objects.CheckKey(key); err != nil {
 		return o, err
 	}
+	if err := b.resting(); err != nil {
+		return o, err
+	}
 	began := time.Now()
-	defer func() { b.metrics.Observe("head", began, err) }()
+	defer func() { b.observe("head", began, err) }()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := b.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
@@ -153,7 +159,7 @@ func (b *Bucket) List(ctx context.Context, prefix string, yield func(commands.Ob
 
 func (b *Bucket) listPage(ctx context.Context, pages *s3.ListObjectsV2Paginator) (page *s3.ListObjectsV2Output, err error) {
 	began := time.Now()
-	defer func() { b.metrics.Observe("list", began, err) }()
+	defer func() { b.observe("list", began, err) }()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return pages.NextPage(ctx)
@@ -178,7 +184,7 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 
 func (b *Bucket) deleteSome(ctx context.Context, keys []string) (err error) {
 	began := time.Now()
-	defer func() { b.metrics.Observe("delete", began, err) }()
+	defer func() { b.observe("delete", began, err) }()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list := make([]types.ObjectIdentifier, len(keys))

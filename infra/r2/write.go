@@ -42,8 +42,11 @@ func (b *Bucket) put(ctx context.Context, key, contentType string, body io.Reade
 	if size < 0 || size > MaxSize {
 		return false, fmt.Errorf("r2: put %s: %d bytes are not 0 to %d", key, size, int64(MaxSize))
 	}
+	if err := b.resting(); err != nil {
+		return false, err
+	}
 	began := time.Now()
-	defer func() { b.metrics.Observe("put", began, err) }()
+	defer func() { b.observe("put", began, err) }()
 	if size > PartSize {
 		return true, b.putParts(ctx, key, contentType, body, size)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -215,7 +216,8 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		}
 		return b
 	}
-	good := open(func(c *Config) { c.Registerer = reg })
+	var logs bytes.Buffer
+	good := open(func(c *Config) { c.Registerer, c.Logger = reg, slog.New(slog.NewJSONHandler(&logs, nil)) })
 	if err := good.Ping(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -240,6 +242,20 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		if !errors.Is(err, commands.ErrObjectsDown) || errors.Is(err, commands.ErrNoObject) || strings.Contains(err.Error(), s.SecretKey) {
 			t.Errorf("%s of a server that is down: %v", name, err)
 		}
+	}
+	if good.Down() == nil {
+		t.Error("it is not said to be down")
+	}
+	s.Start(t)
+	if _, err := good.Head(context.Background(), "k"); !errors.Is(err, commands.ErrObjectsDown) {
+		t.Errorf("a call within the rest: %v", err)
+	}
+	good.down.Store(&outage{err: good.Down()}) // the rest is over
+	if _, err := good.Head(context.Background(), "k"); !errors.Is(err, commands.ErrNoObject) || good.Down() != nil {
+		t.Errorf("after its return: %v, %v", err, good.Down())
+	}
+	if down, up := strings.Count(logs.String(), "objects_down"), strings.Count(logs.String(), "objects_up"); down != 1 || up != 1 {
+		t.Errorf("said down %d times and up %d times: %s", down, up, logs.String())
 	}
 }
 

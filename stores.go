@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/infinite-kanvas/kanvas/api"
+	"github.com/infinite-kanvas/kanvas/infra/jetstream"
+	"github.com/infinite-kanvas/kanvas/infra/kv"
+	"github.com/infinite-kanvas/kanvas/infra/objects"
+	"github.com/infinite-kanvas/kanvas/infra/r2"
+)
+
+// How long at least from one round of writes to Cloudflare's KV to the next: by the gateway, and where every call counts.
+const (
+	gatherKV        = time.Second
+	gatherMeteredKV = 5 * time.Second
+)
+
+// openStores opens what is beside log and tables. It calls nobody outside: what is away must not stop a start.
+func (n *node) openStores(ctx context.Context) error {
+	master, err := jetstream.LoadMasterKey(n.cfg.MasterKey)
+	if err != nil {
+		return err
+	}
+	if n.keys, err = n.log.OpenKeys(ctx, master); err != nil {
+		return fmt.Errorf("open keys: %w", err)
+	}
+	if err := n.openKV(ctx); err != nil {
+		return fmt.Errorf("open cache: %w", err)
+	}
+	return n.openObjects()
+}
+
+func (n *node) openKV(ctx context.Context) error {
+	if !n.cfg.Cloudflare.KV() {
+		cache, err := n.log.OpenKV(ctx)
+		n.kv = cache
+		return err
+	}
+	client, err := n.cloudflareClient()
+	if err != nil {
+		return err
+	}
+	n.kv = kv.New(client, n.cfg.Cloudflare.KVNamespace, n.reg)
+	return nil
+}
+
+// gather is how writes to the cache are spaced.
+func (n *node) gather() time.Duration {
+	switch {
+	case !n.cfg.Cloudflare.KV():
+		return 0
+	case n.cloudflare.Metered():
+		return gatherMeteredKV
+	}
+	return gatherKV
+}
+
+func (n *node) openObjects() (err error) {
+	if !n.cfg.Cloudflare.Objects() {
+		n.objects, err = objects.OpenDir(filepath.Join(n.cfg.Data, "objects"), n.reg)
+		return err
+	}
+	cf := &n.cfg.Cloudflare
+	n.r2, err = r2.Open(r2.Config{Endpoint: cf.S3Endpoint(), AccessKey: cf.R2.AccessKey, SecretKey: cf.R2.SecretKey, Bucket: cf.R2.Bucket, Registerer: n.reg, Logger: n.logger})
+	n.objects = n.r2
+	return err
+}
+
+// readyObjects tells how R2 is. A node whose R2 is away is ready: edits go on, pictures wait.
+func (n *node) readyObjects() []api.Check {
+	if n.r2 == nil {
+		return nil
+	}
+	c := api.Check{Name: "objects", OK: true, Detail: "R2"}
+	if err := n.r2.Down(); err != nil {
+		c.Detail = "R2 does not answer: pictures can be neither stored nor served; edits go on: " + err.Error()
+	}
+	return []api.Check{c}
+}
