@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/infinite-kanvas/kanvas/api"
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
 )
@@ -25,7 +26,7 @@ func (n *node) openLimitStore() (store commands.Limiter, name string, err error)
 		return store, "jetstream", err
 	}
 	u, err := ratelimit.NewUpstash(ratelimit.UpstashConfig{
-		URL: n.cfg.Upstash.URL, Token: n.cfg.Upstash.Token, Prefix: n.cfg.RatePrefix, Identifier: n.cfg.RateIdentifier,
+		URL: n.cfg.Upstash.URL, Token: n.cfg.Upstash.Token, Prefix: n.cfg.RatePrefix, Identifier: n.cfg.RateIdentifier, Action: api.ActionFal,
 	})
 	if err != nil {
 		return nil, "", err

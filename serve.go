@@ -136,8 +136,13 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	falProxy, err := n.openFal()
+	if err != nil {
+		return nil, err
+	}
 	handler, err := api.New(api.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
+		Fal: falProxy, FalLimits: n.cfg.Fal.Limits, FalBudget: n.cfg.Fal.Budget,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
 		Logger: n.logger, Gatherer: n.reg, Registerer: n.reg, Web: web.Files(),

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,8 +18,11 @@ type API struct {
 	metrics *metrics
 	rates   *rates
 	page    *page
-	streams streamGate
+	streams *gate // of events
 	bodies  bodyBudget
+
+	falLimits falLimits
+	falCalls  *gate
 
 	drainOnce sync.Once
 	draining  chan struct{} // closed by Drain
@@ -33,6 +37,9 @@ func New(cfg Config) (*API, error) {
 	a := &API{
 		cfg: cfg, echo: echo.New(), encode: wire.Encoder{Users: cfg.Users}, metrics: newMetrics(cfg.Registerer),
 		rates: newRates(cfg.RateLimits, cfg.Clock), draining: make(chan struct{}),
+		streams:   &gate{what: "event streams", perCaller: streamsPerCaller, perNode: streamsPerNode, retry: sseHeartbeat},
+		falLimits: newFalLimits(cfg.FalLimits, cfg.FalBudget),
+		falCalls:  &gate{what: "calls to fal.ai", perCaller: falAtOnce, perNode: falOnNode, retry: time.Second},
 	}
 	if a.page, err = loadPage(cfg.Web); err != nil {
 		return nil, err

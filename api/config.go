@@ -54,6 +54,9 @@ type CanvasHashes interface {
 	PutCanvas(room, hash string) bool
 }
 
+// DefaultFalBudget is how many calls a day a server pays for.
+const DefaultFalBudget = 1_000
+
 // Config is what New needs. Fields are required unless said otherwise.
 type Config struct {
 	Rooms    commands.Rooms
@@ -79,6 +82,12 @@ type Config struct {
 	EdgeObjects  bool          // the Worker reaches what Objects holds, and may add the bytes of assets to our answers
 
 	PublicURL string // where clients reach this server; "": where the caller did
+
+	// Calls to fal.ai. Limits and budget count calls that are paid for with the server's key.
+	Fal         FalProxy             // nil: none is made
+	FalLimits   []commands.Window    // of a person, shortest first; nil: 5 a minute, 15 an hour, 50 a day
+	FalBudget   int                  // of everybody together, a day; 0: DefaultFalBudget
+	FalSpending commands.FalSpending // nil: no account is kept
 
 	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string
@@ -110,6 +119,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Tickets == nil {
 		c.Tickets = auth.NewTickets(c.Clock)
+	}
+	if c.FalLimits == nil {
+		c.FalLimits = []commands.Window{{Max: 5, Per: time.Minute}, {Max: 15, Per: time.Hour}, {Max: 50, Per: 24 * time.Hour}}
+	}
+	if c.FalBudget == 0 {
+		c.FalBudget = DefaultFalBudget
 	}
 	if c.Gatherer == nil {
 		c.Gatherer = prometheus.NewRegistry()

@@ -111,8 +111,7 @@ func TestWhatIsNotThereAnswersWithProblems(t *testing.T) {
 		{"GET", room + "/generations", 404, "not_found"},
 		{"GET", room + "/history", 404, "not_found"},
 		{"GET", room + "/export", 404, "not_found"},
-
-		{"GET", "/api/fal", 404, "not_found"},
+		{"GET", "/api/fal", 401, "unauthenticated"}, // a server without a key
 		{"POST", "/api/clerk", 404, "not_found"},
 		{"PUT", "/v1/rooms", 405, "bad_request"},
 		{"DELETE", "/v1/guests", 405, "bad_request"},

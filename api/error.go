@@ -113,7 +113,7 @@ func (a *API) answerError(err error, c echo.Context) {
 		header.Set("WWW-Authenticate", `Bearer realm="kanvas"`)
 	}
 	if h.retry > 0 {
-		header.Set("Retry-After", strconv.Itoa(int((h.retry+time.Second-1)/time.Second)))
+		setRetryAfter(header, h.retry)
 	}
 	body := appendProblem(nil, &h, status, redactedPath(c.Request().URL))
 	_ = a.gone(c, c.Blob(status, wire.ProblemType, body))
@@ -128,6 +128,11 @@ func (a *API) hungUp(c echo.Context) {
 		c.Response().Status = statusHungUp
 	}
 	requestOf(c).hungUp = true
+}
+
+// setRetryAfter rounds up to seconds.
+func setRetryAfter(h http.Header, wait time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 }
 
 // appendProblem appends problem details. instance is the path that was asked for, without its query: that may hold secrets.

@@ -12,9 +12,11 @@ import (
 // What pages of other origins may send and read.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-Request-Id"
-	corsExposed = "ETag, Location, Retry-After, Accept-Ranges, Content-Range, Kanvas-Revision, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
-	corsMaxAge  = "600" // seconds
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-Request-Id, " +
+		"X-Fal-Target-Url, X-Fal-Queue-Priority, X-Fal-Runner-Hint, X-Fal-Request-Timeout, X-Fal-Object-Lifecycle, X-Fal-Object-Lifecycle-Preference"
+	corsExposed = "ETag, Location, Retry-After, Accept-Ranges, Content-Range, Kanvas-Revision, X-Request-Id, " +
+		"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Period, X-Fal-Request-Id, X-Fal-Request-Timeout-Type"
+	corsMaxAge = "600" // seconds
 )
 
 // probes may be asked under any name: load balancers use whatever they have.

@@ -37,6 +37,11 @@ func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 
 func (a *API) readIdentity(c echo.Context) error {
 	r, q := c.Request(), requestOf(c)
+	if c.Path() == falPath {
+		if _, own, err := ownFalKey(r); own {
+			return err // a key of fal.ai's is nobody's identity here
+		}
+	}
 	token, given, err := bearer(r)
 	switch {
 	case err != nil:

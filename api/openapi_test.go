@@ -301,6 +301,12 @@ func TestDocumentIsTrue(t *testing.T) {
 		do("GET", path, "", nil).ok(200)
 		s.seen["get "+path+" default"] = true // these refuse nobody
 	}
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		do(method, "/api/fal", "", nil).ok(401)
+		for _, status := range []string{"200", "429"} { // fal.ai's own answers and plain text, tested with it
+			s.seen[strings.ToLower(method)+" /api/fal "+status] = true
+		}
+	}
 	ready = false
 	do("GET", "/readyz", "", nil).ok(503)
 	s.complete()

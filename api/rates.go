@@ -23,6 +23,7 @@ const (
 	rateCommands rateName = "commands"
 	rateBridge   rateName = "bridge"
 	rateUploads  rateName = "uploads"
+	rateFal      rateName = "fal_follow"
 )
 
 // localRates are per user, or per address for anonymous callers, and counted by this process alone: asking a store would cost more than what they
@@ -37,6 +38,7 @@ var localRates = map[rateName]struct {
 	rateChanges:  {50, 500},
 	rateCommands: {200, domain.MaxCommandsPerList}, // one list of the largest size fits
 	rateBridge:   {10, 100},
+	rateFal:      {20, 200}, // a client asks twice a second how a job is doing
 }
 
 const (

@@ -33,6 +33,8 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id/ws", a.socketV1)
 	// Assets.
 	a.getAndHead("/v1/assets/:id", a.asset, a.limit(rateAssets))
+	// fal.ai.
+	e.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, falPath, a.fal, a.change)
 	// Old clients.
 	e.GET("/parties/:party/:room", a.socketParties)
 	e.POST("/parties/:party/:room", a.bridge, a.change, a.limit(rateBridge))

@@ -282,35 +282,3 @@ func (s *sseStream) flush(ctx context.Context) error {
 	}
 	return nil
 }
-
-// streamGate counts open streams. Safe for concurrent use.
-type streamGate struct {
-	mu    sync.Mutex
-	total int
-	by    map[string]int
-}
-
-// enter counts one in; leave must be called when it is over.
-func (g *streamGate) enter(key string) (leave func(), err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.by[key] >= streamsPerCaller {
-		return nil, &httpError{reason: domain.Errorf(domain.CodeRateLimited, "at most %d event streams at once", streamsPerCaller), retry: sseHeartbeat}
-	}
-	if g.total >= streamsPerNode {
-		return nil, &httpError{reason: domain.Errorf(domain.CodeReadOnly, "too many event streams here now"), retry: sseHeartbeat}
-	}
-	if g.by == nil {
-		g.by = map[string]int{}
-	}
-	g.total++
-	g.by[key]++
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.total--
-		if g.by[key]--; g.by[key] <= 0 {
-			delete(g.by, key)
-		}
-	}, nil
-}

@@ -37,6 +37,7 @@ type Config struct {
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
 
+	Fal            Fal
 	Cloudflare     Cloudflare
 	Upstash        Upstash
 	RatePrefix     string // of the keys that limits on rates are counted under
@@ -49,6 +50,7 @@ func Default() Config {
 		Listen: "127.0.0.1:1999", Data: "data", Partitions: 8, Durability: "always", Replicas: 1,
 		Coalesce: 50 * time.Millisecond, RateLimits: true, LogLevel: "info", MaxSockets: 20_000, PerAddress: 2_000,
 		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", Budget: 900, R2: R2{Bucket: "kanvas-images"}},
+		Fal:        defaultFal(),
 		RatePrefix: "rate_limit", RateIdentifier: "{userId}:{action}",
 	}
 }
@@ -147,7 +149,7 @@ func settings() []setting {
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
-	return append(all, cloudflareSettings()...)
+	return slices.Concat(all, cloudflareSettings(), falSettings())
 }
 
 func split(v string) []string {
@@ -278,7 +280,7 @@ func (c *Config) problems() []error {
 	if c.MaxSockets < 1 || c.PerAddress < 1 {
 		bad("max-sockets and max-sockets-per-address: at least 1")
 	}
-	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems())
+	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems(), c.Fal.problems())
 }
 
 // Loopback reports whether the server listens on a loopback address only.

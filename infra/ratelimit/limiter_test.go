@@ -206,8 +206,12 @@ func TestLimitsThatShareNoKeys(t *testing.T) {
 	if got, err := u.Take(soon(t), fal, who, 1); err != nil || got.Remaining != 2 {
 		t.Fatalf("guests were counted as calls: %+v %v", got, err)
 	}
+	budget := commands.Limit{Action: "fal_budget", Windows: fal.Windows, Spends: true}
+	if got, err := u.Take(soon(t), budget, who, 1); err != nil || got.Remaining != 2 {
+		t.Fatalf("calls were counted as the budget: %+v %v", got, err)
+	}
 	keys, err := store.Redis.Keys(soon(t), "*").Result()
-	if err != nil || len(keys) != 2 || !strings.HasPrefix(keys[0]+keys[1], "@upstash/ratelimit:") {
+	if err != nil || len(keys) != 3 || !strings.HasPrefix(keys[0], "@upstash/ratelimit:") {
 		t.Errorf("%q %v", keys, err)
 	}
 }

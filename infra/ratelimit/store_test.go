@@ -38,7 +38,7 @@ func openJetStream(t testing.TB, log *jetstream.Store, now func() time.Time) *Je
 
 func openUpstash(t testing.TB, store *upstashtest.Store, c UpstashConfig) *Upstash {
 	t.Helper()
-	c.URL, c.Token = store.URL, upstashtest.Token
+	c.URL, c.Token, c.Action = store.URL, upstashtest.Token, "fal"
 	if c.Prefix == "" {
 		c.Prefix, c.Identifier = "rate_limit", DefaultIdentifier
 	}

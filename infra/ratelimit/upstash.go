@@ -37,10 +37,10 @@ const DefaultIdentifier = "{userId}:{action}"
 type UpstashConfig struct {
 	URL, Token string
 	// Prefix and Identifier make the keys: prefix:identifier:number of the window. In Identifier {userId} is Caller.ID, {ip} Caller.IP and
-	// {action} the limit's. One without {action} is that of a front end which counts a single thing: it holds for limits that spend; others
-	// are counted under DefaultIdentifier, or they would be added to it.
-	Prefix, Identifier string
-	Now                func() time.Time // nil: the system's clock
+	// {action} the limit's. One without {action} is that of a front end which counts a single thing, Action: other limits are counted under
+	// DefaultIdentifier, or they would be added to it.
+	Prefix, Identifier, Action string
+	Now                        func() time.Time // nil: the system's clock
 }
 
 var _ commands.Limiter = (*Upstash)(nil)
@@ -74,7 +74,7 @@ func (u *Upstash) Close() { u.http.CloseIdleConnections() }
 // key is what a window is counted under.
 func (u *Upstash) key(limit commands.Limit, who commands.Caller, number int64) string {
 	identifier := u.c.Identifier
-	if !limit.Spends && !strings.Contains(identifier, "{action}") {
+	if limit.Action != u.c.Action && !strings.Contains(identifier, "{action}") {
 		identifier = DefaultIdentifier
 	}
 	filled := strings.NewReplacer("{userId}", who.ID, "{ip}", who.IP, "{action}", limit.Action).Replace(identifier)
