@@ -45,7 +45,8 @@ func (c *call) flag(name string) string { return c.fs.Lookup(name).Value.String(
 
 // opening are the settings that say what a data directory is opened with.
 var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level",
-	"cloudflare-account", "cloudflare-api-url", "cloudflare-budget", "gateway-url", "d1-database"}
+	"cloudflare-account", "cloudflare-api-url", "cloudflare-budget", "gateway-url", "d1-database",
+	"kv-namespace", "r2-access-key", "r2-bucket", "r2-endpoint"}
 
 func subcommands() []subcommand {
 	return []subcommand{
@@ -62,6 +63,9 @@ Takes user/ID and asset/ID for the streams of people and assets.`, opening, remo
 never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
+		{"copy", "", "bring pictures and tables to Cloudflare, or back", `Copies what the object store of the source has and that of the target lacks, compares every copy and, at the end, both stores' digests; then the
+tables of the target are made from the log and proved. Stopped at any point, it goes on where it was when it is called again. Works while
+a server runs: what is made meanwhile comes with the next call. Nothing is deleted anywhere. Cache entries come by themselves.`, opening, copyStores},
 		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; below what does not work stands what to do. Exits 1 where a line fails. Everything is looked at at once, and each thing has a deadline.`, nil, examine},
 		{"provision", "", "make what Kanvas needs on Cloudflare, or find it in place", `Looks first, prints what it finds and would do, asks, then does it: D1 database and tables, R2 bucket with CORS and lifecycle rules,
 KV namespace, the ids in wrangler.toml, the Worker with its secrets, and a file of settings for the room server. Run it again at
@@ -100,6 +104,10 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "verify":
 		fs.String("target", "local", "local or d1: whose tables")
+	case "copy":
+		fs.String("from", "", "local or cloudflare")
+		fs.String("to", "", "cloudflare or local")
+		fs.Bool("dry-run", false, "only say what would be copied")
 	case "doctor":
 		fs.Bool("json", false, "print one JSON object")
 	case "provision":

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
+	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/infinite-kanvas/kanvas/api"
+	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/kv"
 	"github.com/infinite-kanvas/kanvas/infra/objects"
@@ -61,13 +64,17 @@ func (n *node) gather() time.Duration {
 
 func (n *node) openObjects() (err error) {
 	if !n.cfg.Cloudflare.Objects() {
-		n.objects, err = objects.OpenDir(filepath.Join(n.cfg.Data, "objects"), n.reg)
+		n.objects, err = objects.OpenDir(objectsDir(&n.cfg), n.reg)
 		return err
 	}
-	cf := &n.cfg.Cloudflare
-	n.r2, err = r2.Open(r2.Config{Endpoint: cf.S3Endpoint(), AccessKey: cf.R2.AccessKey, SecretKey: cf.R2.SecretKey, Bucket: cf.R2.Bucket, Registerer: n.reg, Logger: n.logger})
+	n.r2, err = openBucket(&n.cfg, n.reg, n.logger)
 	n.objects = n.r2
 	return err
+}
+
+func openBucket(cfg *config.Config, reg prometheus.Registerer, logger *slog.Logger) (*r2.Bucket, error) {
+	cf := &cfg.Cloudflare
+	return r2.Open(r2.Config{Endpoint: cf.S3Endpoint(), AccessKey: cf.R2.AccessKey, SecretKey: cf.R2.SecretKey, Bucket: cf.R2.Bucket, Registerer: reg, Logger: logger})
 }
 
 // readyObjects tells how R2 is. A node whose R2 is away is ready: edits go on, pictures wait.
@@ -75,8 +82,9 @@ func (n *node) readyObjects() []api.Check {
 	if n.r2 == nil {
 		return nil
 	}
-	c := api.Check{Name: "objects", OK: true, Detail: "R2"}
+	c := api.Check{Name: "objects", OK: true, Detail: "R2", Optional: true}
 	if err := n.r2.Down(); err != nil {
+		c.OK = false
 		c.Detail = "R2 does not answer: pictures can be neither stored nor served; edits go on: " + err.Error()
 	}
 	return []api.Check{c}

@@ -57,14 +57,22 @@ const maxHeader = 1024
 
 // OpenDir uses root, which it makes (mode 0700) where it is missing, and sweeps what an interrupted Put left. reg may be nil.
 func OpenDir(root string, reg prometheus.Registerer) (*Dir, error) {
+	if err := os.RemoveAll(filepath.Join(root, "tmp")); err != nil {
+		return nil, fmt.Errorf("sweep objects: %w", err)
+	}
+	return openDir(root, reg)
+}
+
+// OpenDirBeside uses root while another process may do so too: it sweeps nothing. A Put may fail where the other one deletes the last object
+// beside it, or starts; then it can be tried again.
+func OpenDirBeside(root string) (*Dir, error) { return openDir(root, nil) }
+
+func openDir(root string, reg prometheus.Registerer) (*Dir, error) {
 	metrics, err := NewMetrics(reg, "dir")
 	if err != nil {
 		return nil, err
 	}
 	d := &Dir{root: filepath.Join(root, "objects"), tmp: filepath.Join(root, "tmp"), metrics: metrics}
-	if err := os.RemoveAll(d.tmp); err != nil {
-		return nil, fmt.Errorf("sweep objects: %w", err)
-	}
 	for _, p := range []string{d.root, d.tmp} {
 		if err := os.MkdirAll(p, 0o700); err != nil {
 			return nil, fmt.Errorf("make object directory: %w", err)
