@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -226,13 +227,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// widest notes the most statements of a batch.
+// widest notes the most statements of a batch, and where batches moved the checkpoints.
 type widest struct {
 	projections.Shadows
 	most int
+
+	mu    sync.Mutex
+	moved map[int]uint64
 }
 
 func (w *widest) Apply(ctx context.Context, projection string, moves []projections.Move, statements []projections.Statement) error {
 	w.most = max(w.most, len(statements))
-	return w.Shadows.Apply(ctx, projection, moves, statements)
+	err := w.Shadows.Apply(ctx, projection, moves, statements)
+	if err == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.moved == nil {
+			w.moved = map[int]uint64{}
+		}
+		for _, m := range moves {
+			w.moved[m.Partition] = m.To.Seq
+		}
+	}
+	return err
+}
+
+func (w *widest) at(partition int) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.moved[partition]
 }

@@ -107,6 +107,54 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestSpentBudget: a projector that has spent the account's calls goes on with the few it gets, in larger batches, and loses nothing.
+func TestSpentBudget(t *testing.T) {
+	const budget, reserve = 90, 30 // the rest comes in at one call in five seconds
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	e := edgetest.Shared(t)
+	proxy := faulttest.Start(t, e.URL)
+	client, err := cloudflare.New(cloudflare.Config{Account: e.Account, Secret: e.Secret, URL: proxy.URL + "/client/v4", Budget: budget})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := New(Options{Client: client, Database: e.Database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &widest{Shadows: inner}
+	start := time.Now()
+	h := projectionstest.NewHistory(projectionstest.NewLog(4), 3)
+	h.NewRoom()
+	// A linger this short spends the reserve at once.
+	r := projections.NewRunner(projections.Config{Name: "d1", Source: h.Log, Streams: h.Log, Store: s, Canvases: h.Log, Unsealer: &projectionstest.Names{}, Linger: 10 * time.Millisecond})
+	projectionstest.StartRunner(t, r)
+	until(ctx, t, "the reserve is spent", func() bool { h.Step(); return client.BudgetLeft() < 0.02 })
+	for range 500 { // while no call can be made
+		h.Step()
+	}
+	before := proxy.Calls()
+	until(ctx, t, "all is applied", func() bool {
+		n := uint64(0)
+		for p := range 4 {
+			_, last, _ := h.Log.Bounds(ctx, p)
+			n += last - s.at(p)
+		}
+		return n == 0
+	})
+	if calls := proxy.Calls() - before; calls > 4 {
+		t.Errorf("%d calls for what came meanwhile", calls)
+	}
+	if calls, most := proxy.Calls(), reserve+1+int(time.Since(start).Seconds())*(budget-reserve)/300; calls > most+1 {
+		t.Errorf("%d calls, the budget gives %d", calls, most)
+	}
+	here := local(t)
+	projectionstest.CatchUp(t, projectionstest.Runner(h.Log, h.Log, here, &projectionstest.Names{}))
+	if a, b := sum(t, on(t, e, e.Gateway()), ""), sum(t, here, ""); a != b {
+		t.Errorf("digest %s in D1, %s in SQLite", a, b)
+	}
+}
+
 func TestLingerGrowsAsTheBudgetRunsLow(t *testing.T) {
 	before := time.Duration(0)
 	for _, left := range []float64{1, 0.5, 0.3, 0.1, 0} {
