@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +61,21 @@ func fill(t *testing.T, addr, dir, room string) {
 	}
 }
 
+// text is what a GET answers.
+func text(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %v", url, res.Status, err)
+	}
+	return string(b)
+}
+
 func caughtUp(healthy bool, detail string) bool { return healthy && detail == "" }
 
 // TestD1: the tables are also in D1; verify and rebuild work on them, beside a server and without one; a lost log stops the start.
@@ -77,6 +94,14 @@ func TestD1(t *testing.T) {
 		t.Errorf("Ann in D1: %v", rows)
 	}
 	d1Check(t, s.addr, caughtUp)
+	metrics := text(t, "http://"+s.addr+"/metrics")
+	for _, name := range []string{`kanvas_projection_lag_seconds{projector="d1"} 0`, `kanvas_projection_standby{projector="d1"} 0`, `kanvas_d1_statement_seconds_count{kind="insert rooms"}`,
+		`kanvas_d1_call_seconds_count{operation="apply"}`, "kanvas_d1_batch_statements_count", "kanvas_d1_batch_bytes_sum", "kanvas_cloudflare_budget_left_ratio 1",
+		`kanvas_cloudflare_calls_total{outcome="ok",service="d1"}`, "kanvas_cloudflare_retries_total", "kanvas_d1_rows_written_total"} {
+		if !strings.Contains(metrics, name) {
+			t.Errorf("no %s in /metrics", name)
+		}
+	}
 	both := func(t *testing.T) {
 		for _, args := range [][]string{{"verify", "--target", "d1"}, {"verify", "far", "--target", "d1"}} {
 			if out := mustTool(t, append(args, "--data", dir)...); !strings.Contains(out, "sound") {
