@@ -15,7 +15,20 @@ func (n *node) openLimiter() (*ratelimit.Limiter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open limits: %w", err)
 	}
-	return ratelimit.New(ratelimit.Config{Store: store, Name: name, Registerer: n.reg, Logger: n.logger})
+	n.limits, err = ratelimit.New(ratelimit.Config{Store: store, Name: name, Registerer: n.reg, Logger: n.logger})
+	return n.limits, err
+}
+
+// readyLimits is a line of /readyz: without the store this node serves on, but for what costs money.
+func (n *node) readyLimits() []api.Check {
+	if n.limits == nil {
+		return nil
+	}
+	c := api.Check{Name: "limits", OK: true, Optional: true}
+	if err := n.limits.Down(); err != nil {
+		c.OK, c.Detail = false, "what costs money is refused, other limits are counted by this node alone: "+err.Error()
+	}
+	return []api.Check{c}
 }
 
 func (n *node) openLimitStore() (store commands.Limiter, name string, err error) {

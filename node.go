@@ -22,6 +22,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/d1"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/r2"
+	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
 	"github.com/infinite-kanvas/kanvas/infra/sqlite"
 	"github.com/infinite-kanvas/kanvas/infra/telemetry"
 	"github.com/infinite-kanvas/kanvas/projections"
@@ -57,6 +58,7 @@ type node struct {
 	people  *commands.People
 	assets  *commands.Assets
 	rooms   *commands.Dispatcher
+	limits  *ratelimit.Limiter // of the edge; nil in tools
 	runner  *projections.Runner
 	caches  *projections.Caches
 	active  lateActive

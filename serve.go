@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -220,7 +221,7 @@ func (n *node) ready(ctx context.Context) []api.Check {
 	return append([]api.Check{
 		check("log", "durability "+n.cfg.Durability, logErr),
 		check("tables", "", n.tables.Ping(ctx)),
-	}, append(n.readyObjects(), n.readyD1()...)...)
+	}, slices.Concat(n.readyObjects(), n.readyD1(), n.readyLimits())...)
 }
 
 // sockets lets the hub know tokens.

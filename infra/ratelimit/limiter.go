@@ -53,7 +53,7 @@ type Limiter struct {
 	up      prometheus.Gauge
 
 	mu   sync.Mutex
-	away bool // as the log was told
+	down error // of the last question; nil: it was answered
 }
 
 // New puts a store behind its guard.
@@ -112,6 +112,13 @@ func (l *Limiter) Take(ctx context.Context, limit commands.Limit, who commands.C
 	return t, err
 }
 
+// Down says why the store did not answer when it was last asked; nil: it did.
+func (l *Limiter) Down() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
+}
+
 // tell says once that the store is away, and once that it is back.
 func (l *Limiter) tell(err error) {
 	if errors.Is(err, context.Canceled) {
@@ -119,9 +126,10 @@ func (l *Limiter) tell(err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if away := err != nil; away != l.away {
-		l.away = away
-		if away {
+	was := l.down
+	l.down = err
+	if (err != nil) != (was != nil) {
+		if err != nil {
 			l.up.Set(0)
 			l.log.Warn("limit_store_away", slog.String("store", l.name), slog.String("error", err.Error()),
 				slog.String("meaning", "what costs money is refused, other limits are counted by this process alone"))

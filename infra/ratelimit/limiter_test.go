@@ -109,6 +109,9 @@ func TestStoreAway(t *testing.T) {
 			if store.Calls.Load() != calls {
 				t.Error("the store is asked again and again")
 			}
+			if l.Down() == nil {
+				t.Error("said to be up")
+			}
 			if away := logs.count("limit_store_away"); away != 1 {
 				t.Errorf("said %d times that it is away", away)
 			}
@@ -147,6 +150,9 @@ func TestStoreBack(t *testing.T) {
 	}
 	if got, err := take(); err != nil || got.OK {
 		t.Errorf("3 of 3 were counted, and %+v %v", got, err)
+	}
+	if l.Down() != nil {
+		t.Error(l.Down())
 	}
 	if away, back := logs.count("limit_store_away"), logs.count("limit_store_back"); away != 3 || back != 3 {
 		t.Errorf("said %d times that it is away and %d that it is back", away, back)
