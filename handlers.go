@@ -25,6 +25,7 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 	const lane = "process"
 	rooms := []events.Kind{events.KindRoom}
 	handlers := []watermill.Handler{
+		{Name: "operations", Lane: lane, Kinds: rooms, Fn: commands.FinishOperations(n.rooms.Settle)},
 		{Name: "checkpoints", Lane: lane, Kinds: rooms, Fn: checkpointer.Handle},
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Fn: commands.TakenOutPictures(n.assets)},

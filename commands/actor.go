@@ -20,7 +20,8 @@ type actor struct {
 	ids     *idSource
 	metrics *metrics
 	stream  events.Stream
-	limit   int // bytes of a commit
+	limit   int                                                                   // bytes of a commit
+	before  func(ctx context.Context, revision uint64) ([]*domain.Element, error) // the elements of a revision, from the log
 	box     *mailbox
 	ring    ring
 	base    context.Context // ends when pending commits may no longer finish
@@ -36,8 +37,9 @@ type actor struct {
 	watchers []*watch
 	carried  []events.Done // of commands that changed nothing: they go with the next commit
 	batch    batch
-	mustSync bool    // an outcome is unknown: read the tail before anything is decided
-	exact    bool    // the state is what a fold of the log gives: nothing was ever carried, which moves the time it is remembered under
+	mustSync bool // an outcome is unknown: read the tail before anything is decided
+	exact    bool // the state is what a fold of the log gives: nothing was ever carried, which moves the time it is remembered under
+	restored restored
 	people   *people // of the newest View; nil after a change
 }
 
@@ -46,11 +48,14 @@ func newActor(d *Dispatcher, roomID string) *actor {
 		cfg: &d.cfg, ids: d.ids, metrics: d.metrics,
 		stream: events.Room(roomID),
 		limit:  min(d.cfg.Log.MaxPayload(), MaxCommitBytes),
-		box:    newMailbox(),
-		base:   d.base,
-		past:   &d.past,
-		exact:  true,
-		done:   make(chan struct{}),
+		before: func(ctx context.Context, revision uint64) ([]*domain.Element, error) {
+			return d.elementsAt(ctx, roomID, revision)
+		},
+		box:   newMailbox(),
+		base:  d.base,
+		past:  &d.past,
+		exact: true,
+		done:  make(chan struct{}),
 	}
 }
 
@@ -64,8 +69,8 @@ func (a *actor) loaded(r *domain.Room) {
 // run works until the mailbox is closed and empty, or the room turns out to be damaged.
 func (a *actor) run() {
 	defer close(a.done)
-	var err error
-	for served := 0; ; {
+	_, err := a.finishOperation() // what a process that died has left
+	for served := 0; err == nil; {
 		if served >= yieldFrom {
 			runtime.Gosched() // those who were just answered have more to say: a larger commit for one fsync
 		}

@@ -35,6 +35,13 @@ func (a *actor) commitSome(ps []pending) (n int, err error) {
 			}
 			a.mustSync = false
 		}
+		switch refusal, err := a.finishOperation(); { // of another node, or one that could not be finished before
+		case err != nil:
+			return 0, err
+		case refusal != nil:
+			a.refuse(ps, refusal)
+			return len(ps), nil
+		}
 		b := a.beginBatch(most)
 		n = a.fill(b, ps[:most])
 		if len(b.events) == 0 {
@@ -43,10 +50,15 @@ func (a *actor) commitSome(ps []pending) (n int, err error) {
 			a.answer(ps[:n], nil)
 			return n, nil
 		}
-		c := &events.Commit{First: b.first, At: b.at, Prev: a.room.Sum(), Events: b.events, Done: b.done}
+		c := &events.Commit{First: b.first, At: b.at, Prev: a.room.Sum(), Events: b.events, Done: b.done, Part: b.part}
 		out, err := a.append(c)
 		switch out {
 		case stored:
+			if b.part != nil {
+				if err := a.concludeOperation(&b.answers[n-1], b.part); err != nil {
+					return 0, err
+				}
+			}
 			a.answer(ps[:n], c)
 			return n, err
 		case tooLarge, unwritable:
@@ -139,7 +151,7 @@ func (a *actor) answer(ps []pending, c *events.Commit) {
 	bytes := 0
 	for i := range ps {
 		ans := &a.batch.answers[i]
-		if ans.made && ans.err == nil {
+		if ans.made && ans.err == nil && (a.batch.part == nil || i < len(ps)-1) { // else its events are in several
 			ans.res.Commit = c
 		}
 		bytes += ps[i].bytes

@@ -22,8 +22,9 @@ type batch struct {
 	at      int64
 	events  []events.Event
 	done    []events.Done
-	answers []answer // one for each request decided, in order
-	size    int      // bytes of the encoded commit, about
+	answers []answer     // one for each request decided, in order
+	size    int          // bytes of the encoded commit, about
+	part    *events.Part // of an operation that the last request begins; nil: none
 }
 
 // What the codec needs around payloads, at most, in bytes.
@@ -56,6 +57,9 @@ func (a *actor) fill(b *batch, ps []pending) int {
 		if !a.decide(b, &ps[i].req) {
 			return i
 		}
+		if b.part != nil {
+			return i + 1
+		}
 	}
 	return len(ps)
 }
@@ -85,13 +89,18 @@ func (a *actor) decide(b *batch, r *Request) bool {
 		a.keepCheckpoint()
 	}
 	ans.err = a.decideCommands(b, r, &ans.res, &size)
-	if ans.err == nil && b.size+size > a.limit {
+	if ans.err == nil && b.size+size > a.limit || ans.err == errCommitFull && splits(r) {
 		if !clean {
 			b.events = b.events[:made]
 			a.room.Rollback(mark)
 			return false
 		}
 		ans.err = errCommitFull
+		if splits(r) {
+			b.events = b.events[:made]
+			a.room.Rollback(mark)
+			size, ans.err = a.beginOperation(b, r)
+		}
 	}
 	if ans.err != nil {
 		b.events = b.events[:made]
@@ -105,7 +114,9 @@ func (a *actor) decide(b *batch, r *Request) bool {
 	if ans.made {
 		ans.settled = false
 	}
-	a.remember(b, r, &ans)
+	if b.part == nil {
+		a.remember(b, r, &ans)
+	}
 	b.size += size
 	b.answers = append(b.answers, ans)
 	return true
@@ -155,18 +166,24 @@ func (a *actor) remember(b *batch, r *Request, ans *answer) {
 	if r.Client == "" && r.Key == "" {
 		return
 	}
-	d := events.Done{User: r.Actor.ID, Client: r.Client, Seq: r.Seq, Key: r.Key, Hash: r.Hash,
-		First: ans.res.First, Last: ans.res.Last, Dropped: ans.res.Dropped}
-	if r.Client == "" {
-		d.Seq = 0
-	} else {
-		d.Key, d.Hash = "", ""
-	}
+	d := identityOf(r)
+	d.First, d.Last, d.Dropped = ans.res.First, ans.res.Last, ans.res.Dropped
 	a.room.Remember(d, b.at)
 	b.done = append(b.done, d)
 	if !ans.made {
 		ans.done = &d
 	}
+}
+
+// identityOf is by what a request is known again, without its answer.
+func identityOf(r *Request) events.Done {
+	d := events.Done{User: r.Actor.ID, Client: r.Client}
+	if r.Client != "" {
+		d.Seq = r.Seq
+	} else {
+		d.Key, d.Hash = r.Key, r.Hash
+	}
+	return d
 }
 
 func isCheckpoint(r *Request) bool {

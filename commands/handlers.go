@@ -32,6 +32,26 @@ func RoomListUpkeep(changed func(room string, c *events.Commit)) Handler {
 	}
 }
 
+// FinishOperations has a room finish what a process that died began: the parts of an operation that are missing. While one is under way here, its room
+// answers when it is through.
+func FinishOperations(settle func(ctx context.Context, roomID string) error) Handler {
+	return func(ctx context.Context, rec events.Record) error {
+		if rec.Stream.Kind != events.KindRoom || !mentions(rec.Payload[max(0, len(rec.Payload)-operationTail):], operationMention) {
+			return nil
+		}
+		if err := settle(ctx, rec.Stream.ID); err != nil {
+			return fmt.Errorf("finish an operation of %s: %w", rec.Stream, err)
+		}
+		return nil
+	}
+}
+
+// A commit's op stands at its end, before the sum: an operation with its Rest is no longer than operationTail.
+const (
+	operationMention = `,"rest":{"cause":"`
+	operationTail    = 4 << 10
+)
+
 // TakenOutPictures commits asset.attached for each asset of ours that a room's elements show, once for each asset and room. The commits are made before
 // the handler returns (at most attachAtOnce at a time): they are the record of the intent.
 func TakenOutPictures(assets *Assets) Handler {

@@ -14,15 +14,9 @@ func (d *decider) undo(cause events.Cause) error {
 			list = s.redo
 		}
 	}
-	me := d.room.actors.number[d.actor.ID]
 	d.cause = cause
 	for i := len(list) - 1; i >= 0; i-- {
-		p := newReplay(list[i])
-		var todo rework
-		for _, id := range p.ids {
-			now := d.room.canvas.byID[id]
-			todo.become(now, p.target(id, now, me))
-		}
+		todo := d.reverting(newReplay(list[i]))
 		if todo.empty() {
 			continue
 		}
@@ -30,6 +24,39 @@ func (d *decider) undo(cause events.Cause) error {
 		return d.rework(&todo)
 	}
 	return Errorf(CodeNothingToUndo, "there is nothing to %s", cause)
+}
+
+// reverting is what is left to do of a step on its way back.
+func (d *decider) reverting(p *replay) (todo rework) {
+	me := d.room.actors.number[d.actor.ID]
+	for _, id := range p.ids {
+		now := d.room.canvas.byID[id]
+		todo.become(now, p.target(id, now, me))
+	}
+	return todo
+}
+
+// DecideRest says what is left of the room's open operation: the events that its first Decide made and that no part holds yet, in the same order. For
+// CauseRestore, elements are those of the revision in Rest. Rights were asked for by the first part. Cont is false on the first event, as ever; in a commit
+// that goes on with an operation it is true. An error, with CodeInternal, means that it can't be known any more.
+func DecideRest(r *Room, elements []*Element) (Decision, error) {
+	if r.operation == nil || r.operation.Rest == nil {
+		return Decision{}, Errorf(CodeInternal, "no operation is open")
+	}
+	rest := r.operation.Rest
+	d := decider{room: r, actor: Actor{rest.Done.User}}
+	var err error
+	switch c := &r.change; {
+	case rest.Cause == events.CauseRestore:
+		err = d.restore(Restore{Revision: rest.Revision, Elements: elements})
+	case rest.Cause != events.CauseUndo && rest.Cause != events.CauseRedo, !c.open, c.doing == nil, c.actor != d.actor.ID, c.cause != rest.Cause:
+		err = Errorf(CodeInternal, "the step that an open %s takes back is gone", rest.Cause)
+	default:
+		d.cause, d.step = c.cause, c.source
+		todo := d.reverting(c.doing)
+		err = d.rework(&todo)
+	}
+	return d.out, err
 }
 
 // rework is how elements become others by the fewest events.

@@ -200,10 +200,18 @@ func (r *Room) Comments() []Comment {
 	return out
 }
 
-// Seal takes note of a commit whose events were evolved and whose Done were remembered already: its sum, place and time.
+// Seal takes note of a commit whose events were evolved and whose Done were remembered already: its sum, place and time, and the operation it is of.
 func (r *Room) Seal(c *events.Commit) {
 	r.keepHead()
 	r.sum, r.seq, r.at = c.Sum, c.Seq, c.At
+	r.operation = nil // what does not go on with it ends it
+	switch p := c.Part; {
+	case p == nil:
+	case p.Part < p.Of:
+		r.operation = p
+	default:
+		r.finished = finished{p.Op, c.Last()}
+	}
 }
 
 // Apply folds a whole commit into the room. Where it fails the room is unchanged.

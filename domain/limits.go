@@ -20,14 +20,14 @@ const (
 	MaxPersonName      = 128
 	MaxClientID        = 64
 	MaxIdempotencyKey  = 128
-	MaxZ               = 256              // bytes of a paint-order key before a rebalance
-	MaxCommandsPerList = 2_000            // commands in one all-or-nothing list
-	MaxIDsPerCommand   = 20_000           // ids in one remove or reorder
-	MaxJSONDepth       = 32               // of an element
-	MaxDataDepth       = MaxJSONDepth + 1 // of a command's data
-	MaxUndoSteps       = 100              // per user and room
-	MaxUndoBytes       = 8 << 20          // of old values, per room; the oldest steps go first
-	ChatKept           = 200              // messages kept in room state (snapshot and history of old clients)
-	OncePerClient      = 1_024            // answers remembered per (user, client)
-	OnceKeyAge         = 24 * time.Hour   // how long Idempotency-Keys are remembered, by event time
+	MaxZ               = 256                  // bytes of a paint-order key before a rebalance
+	MaxCommandsPerList = 2_000                // commands in one all-or-nothing list
+	MaxIDsPerCommand   = 20_000               // ids in one remove or reorder
+	MaxJSONDepth       = 32                   // of an element
+	MaxDataDepth       = MaxJSONDepth + 1     // of a command's data
+	MaxUndoSteps       = 100                  // per user and room
+	MaxUndoBytes       = MaxRoomBytes + 8<<20 // of old values, per room: what takes back a change of everything there is, and more; the oldest steps go first
+	ChatKept           = 200                  // messages kept in room state (snapshot and history of old clients)
+	OncePerClient      = 1_024                // answers remembered per (user, client)
+	OnceKeyAge         = 24 * time.Hour       // how long Idempotency-Keys are remembered, by event time
 )

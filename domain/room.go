@@ -32,8 +32,16 @@ type head struct {
 	sum               string
 	at                int64 // Unix ms of the last commit
 	seq               uint64
-	change            change // the one that the newest events belong to
-	undoBytes         int    // of all undo and redo steps
+	change            change       // the one that the newest events belong to
+	undoBytes         int          // of all undo and redo steps
+	operation         *events.Part // of which a part is still missing; nil: none
+	finished          finished
+}
+
+// finished names the operation that was completed last.
+type finished struct {
+	op   string
+	last uint64 // revision of its last event
 }
 
 // person is what a room knows of an identity that is or was a participant. Values are never modified, only replaced.
@@ -106,6 +114,23 @@ func (r *Room) At() int64 { return r.at }
 
 // Seq is the last commit's position in its log partition.
 func (r *Room) Seq() uint64 { return r.seq }
+
+// Operation is the newest part of an operation whose last part is still missing, nil where there is none. Nothing else may be decided before it is
+// finished: see DecideRest. A snapshot has none, as none is made before the end of one.
+func (r *Room) Operation() *events.Part { return r.operation }
+
+// Finished returns the last revision of an operation, where it was completed and no other one was since.
+func (r *Room) Finished(op string) (last uint64, ok bool) {
+	return r.finished.last, op != "" && r.finished.op == op
+}
+
+// CloseOperation ends the open operation, which is complete or never will be. Not to be called between a Mark and its Rollback or Release.
+func (r *Room) CloseOperation(complete bool) {
+	if p := r.operation; complete && p != nil {
+		r.finished = finished{p.Op, r.revision}
+	}
+	r.operation = nil
+}
 
 // Name, Description, Visibility and DefaultRole are the room's own properties.
 func (r *Room) Name() string           { return r.name }

@@ -220,35 +220,52 @@ func TestUndoKeepsAHundredSteps(t *testing.T) {
 func TestUndoBytesAreBounded(t *testing.T) {
 	w := studio(t)
 	w.must("ann", shape(t, "small"))
-	w.must("bob", shape(t, "e"))
+	const each = 8 // elements that a step changes
+	for i := range each {
+		w.must("bob", shape(t, fmt.Sprint("e", i)))
+	}
 	text := `"` + strings.Repeat("t", 60<<10) + `"`
 	n := 0
 	for ; w.room.stacks["ann"] == nil || len(w.room.stacks["ann"].undo) > 0; n++ {
-		if n > 200 {
-			t.Fatal("ann's old step outlives 8 MiB of bob's")
+		if n > 2*MaxUndoBytes/(each*60<<10) {
+			t.Fatal("ann's old step outlives what the others changed since")
 		}
-		w.must([]string{"bob", "olga"}[n%2], set("e", "text", text[:len(text)-1-n%7]+`"`))
+		var step []Command
+		for i := range each {
+			step = append(step, set(fmt.Sprint("e", i), "text", text[:len(text)-1-n%7]+`"`))
+		}
+		w.must([]string{"bob", "olga"}[n%2], step...)
 	}
-	if n < MaxUndoBytes/(61<<10) {
+	if n < MaxUndoBytes/(each*61<<10) {
 		t.Fatalf("the oldest step went after %d", n)
 	}
 	w.refused(CodeNothingToUndo, "ann", Undo{})
-	w.must("olga", Undo{})
+	w.must([]string{"bob", "olga"}[(n-1)%2], Undo{})
 	w.check()
 }
 
-func TestAStepLargerThanTheBoundIsLostAsAWhole(t *testing.T) {
+// The bound holds what a room can hold: whoever removes everything can take it back, as one step.
+func TestTheRemovalOfEverythingCanBeTakenBack(t *testing.T) {
 	w := studio(t)
 	text := strings.Repeat("t", 60<<10)
 	var ids []string
-	for i := range 150 {
+	for i := range (MaxRoomBytes - 1<<20) / (61 << 10) {
 		id := fmt.Sprint("e", i)
 		ids = append(ids, id)
 		w.must("bob", AddElement{Element: element(t, `{"id":%q,"type":"text","text":%q}`, id, text)})
 	}
 	w.must("ann", shape(t, "f"))
+	w.must("bob", set("e0", "x", "1"))
+	full := w.room.ElementBytes()
 	w.must("ann", RemoveElements{IDs: ids})
-	w.refused(CodeNothingToUndo, "ann", Undo{})
+	w.must("ann", Undo{})
+	if w.room.ElementBytes() != full {
+		t.Fatalf("%d bytes of %d came back", w.room.ElementBytes(), full)
+	}
+	w.must("ann", Redo{})
+	if w.room.ElementCount() != 1 {
+		t.Fatal("redo")
+	}
 	w.check()
 }
 

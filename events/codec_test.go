@@ -93,12 +93,20 @@ func TestRoundTripOfOddText(t *testing.T) {
 			{ID: odd, Type: ElementRemoved, Actor: odd, Payload: &ElementRemovedData{IDs: []string{odd}}},
 			{ID: odd, Type: RoomCreated, Actor: odd, Payload: &RoomCreatedData{Name: odd}},
 		}}
-	b := mustEncode(t, c)
-	got := mustDecode(t, b)
-	checkAgainstOracle(t, b, got)
-	if !reflect.DeepEqual(c, got) {
-		t.Errorf("decoded %+v, encoded was %+v", got, c)
+	again := func() {
+		t.Helper()
+		b := mustEncode(t, c)
+		got := mustDecode(t, b)
+		checkAgainstOracle(t, b, got)
+		if !reflect.DeepEqual(c, got) {
+			t.Errorf("decoded %+v, encoded was %+v", got, c)
+		}
 	}
+	again()
+	c.Part = &Part{Op: odd, Part: 1, Of: 2, Rest: &Rest{Cause: CauseRestore, Revision: 7, Done: Done{User: odd, Client: odd, Seq: 3, First: 2}}}
+	again()
+	c.Part.Rest = &Rest{Cause: CauseUndo, Done: Done{User: odd, Key: odd, Hash: odd, First: 2}}
+	again()
 }
 
 // TestHotTypesLikeEncodingJSON: what is written by hand is what encoding/json writes.
@@ -226,6 +234,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"done empty":          {commit(head, "["+event+"]", `,"done":[]`), ErrFormat},
 		"done odd":            {commit(head, "["+event+"]", `,"done":[{"user":1}]`), ErrFormat},
 		"op before done":      {commit(head, "["+event+"]", `,"op":{"op":"x","part":1,"of":1},"done":[{"user":"u","first":1,"last":1}]`), ErrFormat},
+		"rest on the last":    {commit(head, "["+event+"]", `,"op":{"op":"x","part":1,"of":1,"rest":{"cause":"undo","done":{"user":"u","first":1,"last":0}}}`), ErrFormat},
+		"rest without done":   {commit(head, "["+event+"]", `,"op":{"op":"x","part":1,"of":2,"rest":{"cause":"undo"}}`), ErrFormat},
+		"rest odd":            {commit(head, "["+event+"]", `,"op":{"op":"x","part":1,"of":2,"rest":{"cause":"undo","revision":-1,"done":{"user":"u","first":1,"last":0}}}`), ErrFormat},
 		"op odd":              {commit(head, "["+event+"]", `,"op":{"op":"x","part":2,"of":1}`), ErrFormat},
 		"white space":         {edit(`"v":2`, `"v": 2`), ErrFormat},
 		"white space in data": {edit(`["a"]`, `[ "a"]`), ErrFormat},

@@ -315,5 +315,28 @@ func (s *scanner) part() (p *Part, ok bool) {
 	if p.Of, ok = s.small(); !ok {
 		return nil, false
 	}
+	if s.has(`,"rest":{"cause":`) {
+		if p.Rest, ok = s.rest(); !ok {
+			return nil, false
+		}
+	}
 	return p, s.has("}")
+}
+
+func (s *scanner) rest() (r *Rest, ok bool) {
+	r = new(Rest)
+	cause, ok := s.string()
+	if !ok {
+		return nil, false
+	}
+	r.Cause = Cause(cause)
+	if s.has(`,"revision":`) {
+		if r.Revision, ok = s.number(); !ok {
+			return nil, false
+		}
+	}
+	if !s.has(`,"done":`) || !s.done(&r.Done, &Done{}) {
+		return nil, false
+	}
+	return r, s.has("}")
 }

@@ -47,7 +47,11 @@ func Encode(c *Commit) ([]byte, error) {
 	if p := c.Part; p != nil {
 		b = AppendString(append(b, `,"op":{"op":`...), p.Op)
 		b = appendNumber(b, `"part":`, uint64(p.Part))
-		b = append(appendNumber(b, `"of":`, uint64(p.Of)), '}')
+		b = appendNumber(b, `"of":`, uint64(p.Of))
+		if p.Rest != nil {
+			b = appendRest(b, p.Rest)
+		}
+		b = append(b, '}')
 	}
 	b = appendSum(b, c.Prev)
 	for i, s := range spans {
@@ -75,7 +79,7 @@ func (c *Commit) validate() error {
 	case c.Prev != "" && !isSum(c.Prev):
 		return fmt.Errorf("%w: prev is no sum: %.64q", ErrFormat, c.Prev)
 	}
-	if p := c.Part; p != nil && (p.Op == "" || p.Part < 1 || p.Part > p.Of) {
+	if p := c.Part; p != nil && (p.Op == "" || p.Part < 1 || p.Part > p.Of || p.Rest != nil && p.Part == p.Of) {
 		return fmt.Errorf("%w: part %d of %d of operation %.64q", ErrFormat, p.Part, p.Of, p.Op)
 	}
 	for i := range c.Events {
@@ -190,29 +194,40 @@ func appendDone(b []byte, done []Done) []byte {
 	}
 	b = append(b, `,"done":[`...)
 	for i := range done {
-		d := &done[i]
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = AppendString(append(b, `{"user":`...), d.User)
-		if d.Client != "" {
-			b = appendMember(b, `"client":`, d.Client)
-		}
-		if d.Seq != 0 {
-			b = appendNumber(b, `"seq":`, d.Seq)
-		}
-		if d.Key != "" {
-			b = appendMember(b, `"key":`, d.Key)
-		}
-		if d.Hash != "" {
-			b = appendMember(b, `"hash":`, d.Hash)
-		}
-		b = appendNumber(b, `"first":`, d.First)
-		b = appendNumber(b, `"last":`, d.Last)
-		if len(d.Dropped) > 0 {
-			b = appendStrings(append(b, `,"dropped":`...), d.Dropped)
-		}
-		b = append(b, '}')
+		b = appendOneDone(b, &done[i])
 	}
 	return append(b, ']')
+}
+
+func appendRest(b []byte, r *Rest) []byte {
+	b = AppendString(append(b, `,"rest":{"cause":`...), string(r.Cause))
+	if r.Revision != 0 {
+		b = appendNumber(b, `"revision":`, r.Revision)
+	}
+	return append(appendOneDone(append(b, `,"done":`...), &r.Done), '}')
+}
+
+func appendOneDone(b []byte, d *Done) []byte {
+	b = AppendString(append(b, `{"user":`...), d.User)
+	if d.Client != "" {
+		b = appendMember(b, `"client":`, d.Client)
+	}
+	if d.Seq != 0 {
+		b = appendNumber(b, `"seq":`, d.Seq)
+	}
+	if d.Key != "" {
+		b = appendMember(b, `"key":`, d.Key)
+	}
+	if d.Hash != "" {
+		b = appendMember(b, `"hash":`, d.Hash)
+	}
+	b = appendNumber(b, `"first":`, d.First)
+	b = appendNumber(b, `"last":`, d.Last)
+	if len(d.Dropped) > 0 {
+		b = appendStrings(append(b, `,"dropped":`...), d.Dropped)
+	}
+	return append(b, '}')
 }

@@ -80,11 +80,21 @@ type Done struct {
 	Dropped []string `json:"dropped,omitempty"` // ids of elements that were gone
 }
 
-// Part marks a commit as one of several under one operation (restore, undo, fork and import of more than 8 MiB).
+// Part marks a commit as one of several under one operation: a change that is larger than a commit may be. Its parts follow each other in the
+// stream with nothing between them; all but the last say how the rest is made.
 type Part struct {
 	Op   string `json:"op"`
 	Part int    `json:"part"` // from 1
-	Of   int    `json:"of"`
+	Of   int    `json:"of"`   // the last part's number; a later part may put it higher
+	Rest *Rest  `json:"rest,omitempty"`
+}
+
+// Rest says how the parts that are still missing are made: the change is decided again on the room as the parts so far have left it.
+type Rest struct {
+	Cause    Cause  `json:"cause"`
+	Revision uint64 `json:"revision,omitempty"` // CauseRestore: whose elements the room gets
+	// Done is what the last part completes. First is the revision of the operation's first event, Last is 0; User is always set.
+	Done Done `json:"done"`
 }
 
 // Commit is the events of one append: all of them are in the log, or none.
