@@ -1,43 +1,36 @@
 // The page in a real browser against the real server: two people in one room, and a server that is killed under them.
 // KANVAS_BIN names the server; SCREENSHOTS a directory for pictures of it all.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, dragMouse, element, elements, fact, give, has, launch, live, middle, person, sameAsServer, saved, screenshots, shot, status, token, visit } from './lib/browser.mjs';
+import { added, dragMouse, element, elements, fact, give, has, live, middle, person, sameAsServer, saved, screenshots, shot, status, token, visit } from './lib/browser.mjs';
 import { api, eventually, startServer } from './lib/server.mjs';
+import { openWorld } from './lib/world.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const PICTURES = ['moochin-simple-characters.jpg', 'maeddes-technology-logos.png'].map((name) => join(here, 'pictures', name));
 
-const data = mkdtempSync(join(tmpdir(), 'kanvas-page-'));
-let server;
-let browser;
+let world;
 let ada;
 let grace;
 let room;
 
-const converged = () => sameAsServer(server, room, [ada, grace]);
+const converged = () => sameAsServer(world.server, room, [ada, grace]);
 
 before(async () => {
-  server = await startServer({ data });
-  browser = await launch();
-  ada = await person(browser, 'Ada Lovelace');
-  grace = await person(browser, 'Grace Hopper');
+  world = await openWorld('page', 'Ada Lovelace', 'Grace Hopper');
+  [ada, grace] = world.people;
 });
 
 after(async () => {
-  await browser?.close();
-  await server?.kill('SIGTERM');
-  rmSync(data, { recursive: true, force: true });
+  await world?.close();
   console.log(`screenshots: ${screenshots}`);
 });
 
 describe('two people in a room', () => {
   it('is made on the list, and found there by somebody else', async () => {
-    await visit(ada, server, '/');
+    await visit(ada, world.server, '/');
     await ada.page.getByTestId('new-room').click();
     await ada.page.getByTestId('room-name').fill('Launch plan');
     await ada.page.getByTestId('create-room').click();
@@ -46,7 +39,7 @@ describe('two people in a room', () => {
     assert.equal(new URL(ada.page.url()).pathname, `/r/${room}`);
     assert.equal(await ada.page.evaluate(() => window.__kanvas.role), 'owner');
 
-    await visit(grace, server, '/');
+    await visit(grace, world.server, '/');
     await eventually('the list shows the room', async () => {
       if (await grace.page.getByTestId('room-card').filter({ hasText: 'Launch plan' }).isVisible()) return true;
       await grace.page.reload();
@@ -254,8 +247,8 @@ describe('two people in a room', () => {
 
 describe('on a touch screen', () => {
   it('two fingers zoom and move the view and draw nothing', async () => {
-    const tess = await person(browser, 'Tess', { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
-    await visit(tess, server, `/r/${room}`);
+    const tess = await person(world.browser, 'Tess', { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+    await visit(tess, world.server, `/r/${room}`);
     await live(tess.page);
     await tess.page.getByTestId('tool-rect').tap();
     const before = await tess.page.evaluate(() => ({ count: window.__kanvas.elements().length, ...window.__kanvas.viewport }));
@@ -301,7 +294,7 @@ describe('when the server is killed', () => {
     const m = await middle(grace.page, note);
     await dragMouse(grace.page, m, { x: m.x - 40, y: m.y + 30 }, { hold: true });
     for (let i = 0; i < 10; i++) await ada.page.keyboard.press('ArrowRight');
-    const killed = server.kill('SIGKILL');
+    const killed = world.server.kill('SIGKILL');
     for (let i = 0; i < 10; i++) await ada.page.keyboard.press('ArrowRight');
     await killed;
     await grace.page.mouse.move(m.x - 90, m.y + 60, { steps: 3 });
@@ -315,7 +308,7 @@ describe('when the server is killed', () => {
     assert.match(await status(ada.page), new RegExp(`^offline – ${waiting} changes waiting$`));
     await shot(ada.page, '3-offline');
 
-    server = await startServer({ data, address: server.address });
+    world.server = await startServer({ data: world.data, address: world.server.address });
     await converged();
     for (const { page } of [ada, grace]) assert.match(await status(page), /^saved to #\d+$/);
     const now = await element(grace.page, box);
@@ -323,9 +316,9 @@ describe('when the server is killed', () => {
     assert.equal(now.y, start.y + 3);
     const dragged = await element(ada.page, note);
     assert.equal(dragged.text, 'Hold the line');
-    const truth = await api(server, await token(ada), 'GET', `/v1/rooms/${room}/canvas`);
+    const truth = await api(world.server, await token(ada), 'GET', `/v1/rooms/${room}/canvas`);
     assert.ok(truth.revision >= acked, 'what was acknowledged before the kill is there');
-    const events = await api(server, await token(ada), 'GET', `/v1/rooms/${room}/events?after=0&limit=1000`);
+    const events = await api(world.server, await token(ada), 'GET', `/v1/rooms/${room}/events?after=0&limit=1000`);
     const once = events.events.filter((e) => e.seq !== undefined && e.data.id === box).map((e) => `${e.client}/${e.seq}`);
     assert.equal(new Set(once).size, once.length, 'nothing was done twice');
     await shot(ada.page, '4-resumed');

@@ -1,47 +1,40 @@
 // What the page does with edits that can not be saved yet, or never will, and with pictures: in a real browser against the real server.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, cuttable, dragMouse, element, elements, fact, has, launch, live, person, sameAsServer, saved, shot, status, token, visit } from './lib/browser.mjs';
-import { api, startServer } from './lib/server.mjs';
+import { added, cuttable, dragMouse, element, elements, fact, has, live, sameAsServer, saved, shot, status, token, visit } from './lib/browser.mjs';
+import { api } from './lib/server.mjs';
+import { openWorld } from './lib/world.mjs';
 
 const PICTURE = join(dirname(fileURLToPath(import.meta.url)), 'pictures', 'moochin-simple-characters.jpg');
 
-const data = mkdtempSync(join(tmpdir(), 'kanvas-saving-'));
-let server;
-let browser;
+let world;
 let ada;
 let grace;
 let room;
 
-const converged = () => sameAsServer(server, room, [ada, grace]);
+const converged = () => sameAsServer(world.server, room, [ada, grace]);
 
 before(async () => {
-  server = await startServer({ data });
-  browser = await launch();
-  ada = await person(browser, 'Ada Lovelace');
-  grace = await person(browser, 'Grace Hopper');
-  await visit(ada, server, '/');
-  room = (await api(server, await token(ada), 'POST', '/v1/rooms', { name: 'Workbench', visibility: 'public' })).id;
+  world = await openWorld('saving', 'Ada Lovelace', 'Grace Hopper');
+  [ada, grace] = world.people;
+  await visit(ada, world.server, '/');
+  room = (await api(world.server, await token(ada), 'POST', '/v1/rooms', { name: 'Workbench', visibility: 'public' })).id;
   for (const who of [ada, grace]) {
-    await visit(who, server, `/r/${room}`);
+    await visit(who, world.server, `/r/${room}`);
     await live(who.page);
   }
 });
 
 after(async () => {
-  await browser?.close();
-  await server?.kill('SIGTERM');
-  rmSync(data, { recursive: true, force: true });
+  await world?.close();
 });
 
 describe('rights', () => {
   it('a viewer sees a canvas that can not be changed, and a refused edit rolls back with its reason', async () => {
     const user = await grace.page.evaluate(() => window.__kanvas.user);
-    const setRole = async (role) => api(server, await token(ada), 'PUT', `/v1/rooms/${room}/participants/${user}`, { role });
+    const setRole = async (role) => api(world.server, await token(ada), 'PUT', `/v1/rooms/${room}/participants/${user}`, { role });
     await setRole('viewer');
     await grace.page.getByTestId('read-only').waitFor({ state: 'visible' });
     assert.equal(await grace.page.getByTestId('tool-rect').isVisible(), false);
@@ -56,6 +49,11 @@ describe('rights', () => {
     const cut = await cuttable(grace);
     await cut.off();
     await fact(grace.page, 'offline', () => window.__kanvas.status.kind === 'offline');
+    // What a step comes to only the server knows: it can't be taken back now, and the button says why.
+    for (const step of ['undo', 'redo']) {
+      assert.equal(await grace.page.getByTestId(step).isDisabled(), true);
+      assert.match(await grace.page.getByTestId(step).getAttribute('title'), /offline/);
+    }
     const [fresh] = await added(grace.page, 1, async () => {
       await grace.page.keyboard.press('o');
       await dragMouse(grace.page, { x: 300, y: 200 }, { x: 400, y: 300 });
@@ -70,6 +68,8 @@ describe('rights', () => {
     await saved(grace.page);
     await setRole('editor');
     await grace.page.getByTestId('tool-rect').waitFor({ state: 'visible' });
+    assert.equal(await grace.page.getByTestId('undo').isEnabled(), true);
+    assert.equal(await grace.page.getByTestId('undo').getAttribute('title'), 'Undo  (Ctrl+Z)');
     await converged();
   });
 });
@@ -93,7 +93,7 @@ describe('what waits', () => {
     for (const id of ids) assert.ok(await element(page, id), 'and are shown');
     await cut.on();
     await converged();
-    const stored = (await api(server, await token(ada), 'GET', `/v1/rooms/${room}/canvas`)).elements.map((e) => e.id);
+    const stored = (await api(world.server, await token(ada), 'GET', `/v1/rooms/${room}/canvas`)).elements.map((e) => e.id);
     for (const id of ids) assert.ok(stored.includes(id));
   });
 
@@ -106,7 +106,7 @@ describe('what waits', () => {
       socket.connectToServer();
       sockets.push(socket);
     });
-    await third.goto(`${server.url}/r/${room}`);
+    await third.goto(`${world.server.url}/r/${room}`);
     await live(third);
     const clients = await Promise.all([third, grace.page].map((p) => p.evaluate(() => window.__kanvas.client)));
     assert.notEqual(clients[0], clients[1]);
@@ -117,7 +117,7 @@ describe('what waits', () => {
     const [id] = await added(third, 1, () => dragMouse(third, { x: 540, y: 120 }, { x: 600, y: 180 }));
     await third.close();
     const fourth = await grace.context.newPage();
-    await fourth.goto(`${server.url}/r/${room}`);
+    await fourth.goto(`${world.server.url}/r/${room}`);
     await has(ada.page, id);
     await saved(fourth);
     await fourth.close();
@@ -128,7 +128,7 @@ describe('what waits', () => {
 describe('pictures', () => {
   it('of a private room are shown to who may see them', async () => {
     const page = await ada.context.newPage();
-    await page.goto(server.url);
+    await page.goto(world.server.url);
     await page.getByTestId('new-room').click();
     await page.getByTestId('visibility-private').check();
     await page.getByTestId('create-room').click();

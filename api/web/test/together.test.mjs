@@ -2,28 +2,27 @@
 // middle; afterwards everything that was acknowledged is there, all four resume by themselves, and a rebuild gives the same tables.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PartySocket } from 'partysocket';
 import WebSocket from 'ws';
-import { added, elements, fact, give, launch, live, person, sameAsServer, saved, shot, token, visit } from './lib/browser.mjs';
+import { added, elements, fact, give, live, sameAsServer, saved, shot, token, visit } from './lib/browser.mjs';
 import { api, eventually, startServer } from './lib/server.mjs';
+import { openWorld } from './lib/world.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const PICTURES = ['moochin-simple-characters.jpg', 'maeddes-technology-logos.png'].map((name) => join(here, 'pictures', name));
-const data = mkdtempSync(join(tmpdir(), 'kanvas-together-'));
 const room = 'together';
-const kanvas = (...args) => execFileSync(process.env.KANVAS_BIN, [...args, '--data', data], { encoding: 'utf8' });
+const kanvas = (...args) => execFileSync(process.env.KANVAS_BIN, [...args, '--data', world.data], { encoding: 'utf8' });
 
 /** An old front end: it keeps the canvas from what it is sent, and reconnects by itself. */
 class Old {
   canvas = new Map();
   opened = 0;
   constructor(id) {
-    this.socket = new PartySocket({ host: server.address, party: 'main', room, id, WebSocket, minReconnectionDelay: 50, maxReconnectionDelay: 300 });
+    this.socket = new PartySocket({ host: world.server.address, party: 'main', room, id, WebSocket, minReconnectionDelay: 50, maxReconnectionDelay: 300 });
     this.socket.addEventListener('open', () => this.opened++);
     this.socket.addEventListener('message', ({ data: text }) => {
       const { type, data: d } = JSON.parse(text);
@@ -41,30 +40,26 @@ class Old {
   }
 }
 
-let server;
-let browser;
+let world;
 let people;
 let old;
 
 before(async () => {
-  server = await startServer({ data });
-  browser = await launch();
-  people = [await person(browser, 'Ada'), await person(browser, 'Grace')];
+  world = await openWorld('together', 'Ada', 'Grace');
+  people = world.people;
 });
 
 after(async () => {
   for (const client of old ?? []) client.socket.close();
-  await browser?.close();
-  await server?.kill('SIGTERM');
-  rmSync(data, { recursive: true, force: true });
+  await world?.close();
 });
 
 it('four clients of two protocols go on over a kill -9, and the tables come out the same', { timeout: 180_000 }, async () => {
   const [ada, grace] = people;
-  await visit(ada, server, '/');
-  await api(server, await token(ada), 'POST', '/v1/rooms', { id: room, name: 'Together', visibility: 'public' });
+  await visit(ada, world.server, '/');
+  await api(world.server, await token(ada), 'POST', '/v1/rooms', { id: room, name: 'Together', visibility: 'public' });
   for (const who of people) {
-    await visit(who, server, `/r/${room}`);
+    await visit(who, world.server, `/r/${room}`);
     await live(who.page);
   }
   old = [new Old('old-one'), new Old('old-two')];
@@ -91,13 +86,13 @@ it('four clients of two protocols go on over a kill -9, and the tables come out 
   for (let i = 0; i < 6; i++) {
     await added(grace.page, 1, () => give(grace.page, 'paste', [PICTURES[i % 2]]));
   }
-  await server.kill('SIGKILL');
+  await world.server.kill('SIGKILL');
   dead = true;
   await dragging;
   const acknowledged = await Promise.all(people.map(({ page }) => page.evaluate(() => window.__kanvas.revision)));
   old[0].send('image:add', { id: 'while-away', src: 'https://example.com/a.png', x: 5, y: 5, width: 10, height: 10, rotation: 0 });
   const opened = old.map((client) => client.opened);
-  server = await startServer({ data, address: server.address });
+  world.server = await startServer({ data: world.data, address: world.server.address });
 
   for (const { page } of people) await live(page);
   for (const [i, client] of old.entries()) await eventually('the old client is back', () => client.opened > opened[i], 20_000);
@@ -105,7 +100,7 @@ it('four clients of two protocols go on over a kill -9, and the tables come out 
     await saved(page);
     await fact(page, 'what an old client queued while away', () => window.__kanvas.elements().some((e) => e.id === 'while-away'));
   }
-  await sameAsServer(server, room, people);
+  await sameAsServer(world.server, room, people);
   const truth = await elements(ada.page);
   assert.ok(truth.length >= 9, `${truth.length} elements: what was acknowledged before is there`);
   for (const revision of acknowledged) assert.ok((await ada.page.evaluate(() => window.__kanvas.revision)) >= revision);
@@ -121,7 +116,7 @@ it('four clients of two protocols go on over a kill -9, and the tables come out 
       throw new Error(`${error.message}\nold client: ${JSON.stringify(seen)}\npage: ${JSON.stringify(shown)}`);
     });
   }
-  await sameAsServer(server, room, people);
+  await sameAsServer(world.server, room, people);
   await shot(ada.page, 'together');
 
   assert.match(kanvas('verify'), /\nsound\n/);

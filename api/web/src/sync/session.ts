@@ -25,6 +25,9 @@ const MAX_PREVIEWED = 200;
 const MAX_BUFFERED = 256 * 1024;
 
 /** One room as this tab sees it: state, what waits to be saved, the people, and the socket under it all. */
+/** Why a step can not be taken back without a connection. */
+export const offlineStep = (command: 'undo' | 'redo') => `You are offline: ${command} works again when you are back`;
+
 export class Session {
   readonly doc = new CanvasDocument();
   readonly previews = new Previews();
@@ -146,8 +149,13 @@ export class Session {
   /** Undo and redo are decided by the server: what others did since stays theirs. */
   step(command: 'undo' | 'redo'): void {
     if (!this.canEdit) return;
-    if (this.connection.phase !== 'live') this.notice.emit(`You are offline: ${command} works again when you are back`);
+    if (!this.online) this.notice.emit(offlineStep(command));
     else this.submit([{ command, data: {} }]);
+  }
+
+  /** Whether steps can be taken back now: what they come to is not known without the server. Told of by `connection.phases`. */
+  get online(): boolean {
+    return this.connection.phase === 'live';
   }
 
   moveCursor(x: number, y: number): void {

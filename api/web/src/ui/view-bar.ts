@@ -1,4 +1,5 @@
 import type { Editor } from '../editor/editor';
+import { offlineStep } from '../sync/session';
 import { h } from '../util/dom';
 import { iconButton } from './controls';
 import { openHelp } from './help';
@@ -8,6 +9,8 @@ export function viewBar(editor: Editor): HTMLElement {
   const { viewport, session } = editor;
   const undo = iconButton({ icon: 'undo', label: 'Undo', keys: 'Ctrl+Z', testid: 'undo', onClick: () => session.step('undo') });
   const redo = iconButton({ icon: 'redo', label: 'Redo', keys: 'Ctrl+Shift+Z', testid: 'redo', onClick: () => session.step('redo') });
+  const steps = [[undo, 'undo'], [redo, 'redo']] as const;
+  const titles = new Map(steps.map(([button, command]) => [command, button.title]));
   const rule = h('span', { class: 'rule' });
   const percent = h('button', { class: 'percent', type: 'button', title: 'Zoom to 100 %  (Shift+0)', 'aria-label': 'Zoom to 100 %', testid: 'zoom', on: { click: () => viewport.zoomTo(1) } });
   const bar = h(
@@ -25,9 +28,14 @@ export function viewBar(editor: Editor): HTMLElement {
   const show = () => {
     percent.textContent = `${Math.round(viewport.scale * 100)} %`;
     undo.hidden = redo.hidden = rule.hidden = !editor.canEdit;
+    for (const [button, command] of steps) {
+      button.disabled = !session.online;
+      button.title = session.online ? (titles.get(command) ?? '') : offlineStep(command);
+    }
   };
   viewport.changed.on(show);
   session.roleChanged.on(show);
+  session.connection.phases.on(show);
   show();
   return bar;
 }
