@@ -40,7 +40,7 @@ func Plain(cs []domain.Command) bool {
 			if _, has := c.Element.Get("src"); has {
 				return false
 			}
-		case domain.PostChat, domain.AddComment, domain.Restore:
+		case domain.PostChat, domain.AddComment, domain.Restore, domain.SetRole:
 			return false
 		}
 	}
