@@ -175,11 +175,14 @@ func (b *timedBody) Read(p []byte) (int, error) {
 func (a *API) countFal(c echo.Context, call commands.FalCall) (refused bool, err error) {
 	q := requestOf(c)
 	who := q.caller(q.who.Kind == "guest") // guest identities cost nothing, so they are not what limits count
-	switch call.Kind {
-	case commands.FalRun:
+	reads := call.Method == http.MethodGet || call.Method == http.MethodHead
+	switch {
+	case call.Kind == commands.FalRun:
 		return a.countRun(c, who)
-	case commands.FalUpload:
+	case call.Kind == commands.FalUpload, call.Kind == commands.FalFile && !reads:
 		return a.takeFal(c, a.falLimits.upload, who, 1)
+	case call.Kind == commands.FalFile:
+		return false, a.count(c, rateFalFiles, 1)
 	}
 	return false, a.count(c, rateFal, 1)
 }

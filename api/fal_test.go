@@ -367,6 +367,32 @@ func TestFalBudget(t *testing.T) {
 	}
 }
 
+// TestFalFiles: uploads and files have limits of their own, as they cost room and bandwidth.
+func TestFalFiles(t *testing.T) {
+	w, s := falWorld(t, func(c *Config) { c.RateLimits = true })
+	w.clock.advance(time.Until(time.Now().Truncate(24 * time.Hour).Add(24*time.Hour + time.Second)))
+	for i := range 15 {
+		w.fal("POST", "https://rest.fal.ai/storage/upload/initiate", "", cmd{"file_name": "a.png", "content_type": "image/png"}).ok(200)
+		w.fal("PUT", fmt.Sprintf("https://v3.fal.media/files/%d", i), "", "bytes").ok(404)
+	}
+	w.fal("PUT", "https://v3.fal.media/files/x", "", "bytes").falLimited("30", "perMinute")
+	got := 0
+	for range 100 {
+		if w.fal("GET", "https://v3.fal.media/files/x", "", nil).status == 404 {
+			got++
+		}
+	}
+	if got < 60 || got == 100 {
+		t.Errorf("%d files of 100", got)
+	}
+	w.fal("POST", falRun, "", falPrompt).ok(200) // apart from calls
+	for _, r := range s.Requests() {
+		if strings.Contains(r.URL, "fal.media") && r.Header.Get("Authorization") != "" {
+			t.Errorf("the key went along to %s", r.URL)
+		}
+	}
+}
+
 // TestFalStoreAway: what can't be counted is not paid for.
 func TestFalStoreAway(t *testing.T) {
 	store := upstashtest.Start(t)

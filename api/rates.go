@@ -24,6 +24,7 @@ const (
 	rateBridge   rateName = "bridge"
 	rateUploads  rateName = "uploads"
 	rateFal      rateName = "fal_follow"
+	rateFalFiles rateName = "fal_files"
 )
 
 // localRates are per user, or per address for anonymous callers, and counted by this process alone: asking a store would cost more than what they
@@ -38,6 +39,7 @@ var localRates = map[rateName]struct {
 	rateChanges:  {50, 500},
 	rateCommands: {200, domain.MaxCommandsPerList}, // one list of the largest size fits
 	rateBridge:   {10, 100},
+	rateFalFiles: {1, 60},   // front ends load them from fal.ai itself
 	rateFal:      {20, 200}, // a client asks twice a second how a job is doing
 }
 

@@ -154,7 +154,7 @@ func (p *Proxy) request(ctx context.Context, in *http.Request, call commands.Fal
 		return nil, refuse(domain.CodeBadRequest, "that is no call that can be made")
 	}
 	out.ContentLength = size
-	if err := copyHeaders(out.Header, in.Header); err != nil {
+	if err := copyHeaders(out.Header, in.Header, ownKey != ""); err != nil {
 		return nil, err
 	}
 	if call.Kind == commands.FalFile {
@@ -168,7 +168,13 @@ func (p *Proxy) request(ctx context.Context, in *http.Request, call commands.Fal
 	return out, nil
 }
 
-func copyHeaders(out, in http.Header) error {
+// forServersKey are fal.ai's own headers that say how a job is to be run, and send nothing of it anywhere else.
+var forServersKey = map[string]bool{
+	"X-Fal-Queue-Priority": true, "X-Fal-Runner-Hint": true, "X-Fal-Request-Timeout": true, "X-Fal-No-Retry": true, "X-Fal-Store-Io": true,
+	"X-Fal-Object-Lifecycle": true, "X-Fal-Object-Lifecycle-Preference": true,
+}
+
+func copyHeaders(out, in http.Header, own bool) error {
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "Range", "If-None-Match"} {
 		if v := in.Get(name); v != "" {
 			out.Set(name, v)
@@ -177,6 +183,9 @@ func copyHeaders(out, in http.Header) error {
 	n := 0
 	for name, values := range in {
 		if !strings.HasPrefix(name, "X-Fal-") || name == targetHeader {
+			continue
+		}
+		if !own && !forServersKey[name] {
 			continue
 		}
 		if n++; n > maxFalHeads || len(values) > 1 || len(values[0]) > maxFalHead {

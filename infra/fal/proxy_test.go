@@ -66,7 +66,7 @@ func read(t *testing.T, res *http.Response) string {
 func TestWhatIsSentAndPassedOn(t *testing.T) {
 	p, s, _ := standIn(t)
 	res, err := forward(t, p, "POST", runURL, `{"prompt":"a cat"}`, "", "Content-Type", "application/json", "Cookie", "__session=x", "Authorization", "Bearer y",
-		"X-Fal-Target-Url", runURL, "X-Fal-Queue-Priority", "low", "X-Forwarded-For", "192.0.2.1", "Proxy-Authorization", "z", "Accept-Encoding", "gzip", "Origin", "https://app")
+		"X-Fal-Target-Url", runURL, "X-Fal-Queue-Priority", "low", "X-Fal-Unknown", "1", "X-Forwarded-For", "192.0.2.1", "Proxy-Authorization", "z", "Accept-Encoding", "gzip", "Origin", "https://app")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestTooManyHeaders(t *testing.T) {
 		many = append(many, fmt.Sprintf("X-Fal-%d", i), "x")
 	}
 	for name, headers := range map[string][]string{"many": many, "twice": {"X-Fal-A", "1", "X-Fal-A", "2"}, "long": {"X-Fal-A", strings.Repeat("x", maxFalHead+1)}} {
-		_, err := forward(t, p, "POST", runURL, `{}`, "", headers...)
+		_, err := forward(t, p, "POST", runURL, `{}`, faltest.OwnKey, headers...)
 		var coded *domain.Error
 		if !errors.As(err, &coded) || coded.Code != domain.CodeBadRequest {
 			t.Errorf("%s: %v", name, err)
