@@ -12,8 +12,7 @@ import (
 
 // Updates that were queued offline carry whole elements as they were then. They must not undo what others did meanwhile.
 func TestPartiesOfflineUpdatesUndoNothing(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a, b := w.connect(base, "r", "a"), w.connect(base, "r", "b")
 	a.add("e")
 	a.add("f")
@@ -87,8 +86,7 @@ func TestPartiesOfflineUpdatesAfterRestart(t *testing.T) {
 
 // Two people drag different members of one element while their frames cross: both survive, and everybody ends up with the same.
 func TestPartiesCrossingDrags(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connectAs(base, "r", "a", oldOptions{})
 	b, _, err := w.dialOld(base, "r", "b", oldOptions{holdPongs: true}) // so far away that nothing it is sent is proved
 	if err != nil {
@@ -186,8 +184,7 @@ func TestPartiesRefusedCommitIsTakenBack(t *testing.T) {
 }
 
 func TestPartiesSeeOtherProtocols(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connect(base, "r", "a")
 	a.add("e")
 	w.stored("r", "e", "x", "0")
@@ -264,8 +261,7 @@ func TestBaselineRules(t *testing.T) {
 
 // A client may come back before its last socket is found to be gone: its baseline is that socket's.
 func TestPartiesBackBeforeTheLastSocketIsGone(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a, b := w.connect(base, "r", "a"), w.connect(base, "r", "b")
 	a.add("e")
 	b.wait("image:add")

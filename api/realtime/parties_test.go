@@ -11,8 +11,7 @@ import (
 )
 
 func TestPartiesConnectEditChat(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connectAs(base, "born", "aaaa-1", oldOptions{name: "Ann"})
 	b := w.connect(base, "born", "bbbb-1")
 	if a.id != "aaaa-1" || b.id != "bbbb-1" {
@@ -56,8 +55,7 @@ func TestPartiesConnectEditChat(t *testing.T) {
 }
 
 func TestPartiesOrderOnConnect(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connect(base, "r", "a")
 	a.add("e")
 	w.stored("r", "e", "x", "0")
@@ -82,8 +80,7 @@ func TestPartiesOrderOnConnect(t *testing.T) {
 }
 
 func TestPartiesPositions(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connectAs(base, "r", "aaaa", oldOptions{name: "Ann"})
 	b := w.connect(base, "r", "bbbb")
 	a.send(`{"type":"cursor:move","data":{"userId":"somebody-else","cursor":{"x":1.5,"y":-2}}}`)
@@ -123,8 +120,7 @@ func (e expiring) Authenticate(ctx context.Context, token string) (Identity, err
 }
 
 func TestPartiesHandshake(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Authenticator = expiring{c.Authenticator} })
-	base := w.parties()
+	w, base := newPartiesWorld(t, func(c *Config) { c.Authenticator = expiring{c.Authenticator} })
 	status := func(room string, o oldOptions) int {
 		c, res, err := w.dialOld(base, room, "x", o)
 		if err == nil {
@@ -181,8 +177,7 @@ func TestPartiesRefusedOften(t *testing.T) {
 }
 
 func TestPartiesStrangerReusesPk(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connect(base, "r", "same")
 	b := w.connect(base, "r", "same")
 	if b.id == "same" || b.id == "" {
@@ -204,8 +199,7 @@ func TestPartiesStrangerReusesPk(t *testing.T) {
 }
 
 func TestPartiesBadFramesHurtNobody(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a, b := w.connect(base, "r", "a"), w.connect(base, "r", "b")
 	a.add("e")
 	b.wait("image:add")
@@ -274,8 +268,7 @@ func TestPartiesRefusalsTellTheTruth(t *testing.T) {
 
 // Reorder and restore have no message in the old protocol: everybody gets a fresh sync:full. Elements of other types aren't shown.
 func TestPartiesReorderIsASync(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a := w.connect(base, "r", "a")
 	for _, id := range []string{"e1", "e2", "e3"} {
 		a.add(id)
@@ -303,8 +296,7 @@ func TestPartiesReorderIsASync(t *testing.T) {
 }
 
 func TestPartiesDrain(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	a, b := w.connect(base, "r", "a"), w.connect(base, "r", "b")
 	a.add("e")
 	b.wait("image:add")

@@ -18,6 +18,13 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
+// newPartiesWorld is newWorld with the old clients' routes, and where they are.
+func newPartiesWorld(t testing.TB, options ...option) (w *world, base string) {
+	t.Helper()
+	w = newWorld(t, options...)
+	return w, w.parties()
+}
+
 // parties serves the hub to old clients, too, at the returned address (ws://…). /cut ends all sockets of parties below the protocol.
 func (w *world) parties() string {
 	w.t.Helper()

@@ -78,8 +78,7 @@ func (w *world) view(room string) (v domain.Visibility, owner string) {
 }
 
 func TestRegistryRoomsComeAndGo(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	l := w.lobby(t, base, "")
 	if m := l.until("rooms", func(m msg) bool { return m.str("type") == "rooms" }); len(m["rooms"].([]any)) != 0 {
 		t.Fatalf("%v", m)
@@ -144,8 +143,7 @@ func TestRegistryRoomsComeAndGo(t *testing.T) {
 func TestRegistryEmptyRoomsLeave(t *testing.T) {
 	var ahead atomic.Int64
 	clock := func() int64 { return time.Now().UnixMilli() + ahead.Load() }
-	w := newWorld(t, func(c *Config) { c.Clock = clock })
-	base := w.parties()
+	w, base := newPartiesWorld(t, func(c *Config) { c.Clock = clock })
 	l := w.lobby(t, base, "carl")
 	l.send(`{"type":"room-created","roomId":"empty","name":"Empty","isPublic":true}`)
 	l.of("room-added", "empty")

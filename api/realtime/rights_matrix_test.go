@@ -180,8 +180,7 @@ func codeOf(err error) domain.Code {
 }
 
 func TestRightsOfOldClientsMessages(t *testing.T) {
-	w := newWorld(t)
-	base := w.parties()
+	w, base := newPartiesWorld(t)
 	cells := 0
 	for _, v := range []domain.Visibility{domain.Unlisted, domain.Private} {
 		for _, p := range crowd {
