@@ -27,9 +27,9 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 	handlers := []watermill.Handler{
 		{Name: "operations", Lane: lane, Kinds: rooms, Fn: commands.FinishOperations(n.rooms.Settle)},
 		{Name: "checkpoints", Lane: lane, Kinds: rooms, Fn: checkpointer.Handle},
-		{Name: "snapshots", Lane: lane, Kinds: rooms, Fn: writer.Handle},
-		{Name: "pictures", Lane: lane, Kinds: rooms, Fn: commands.TakenOutPictures(n.assets)},
-		{Name: "room-list", Lane: lane, Kinds: rooms, Fn: commands.RoomListUpkeep(roomList)},
+		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
+		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},
+		{Name: "room-list", Lane: lane, Kinds: rooms, Wants: commands.AboutPeople, Fn: commands.RoomListUpkeep(roomList)},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	first, err := n.runHandlers(ctx, handlers)

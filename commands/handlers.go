@@ -17,8 +17,7 @@ type Handler func(ctx context.Context, rec events.Record) error
 // deleted, people coming or going). It must not block.
 func RoomListUpkeep(changed func(room string, c *events.Commit)) Handler {
 	return func(_ context.Context, rec events.Record) error {
-		if rec.Stream.Kind != events.KindRoom || !mentions(rec.Payload, `"room.created"`, `"room.updated"`, `"room.deleted"`,
-			`"participant.joined"`, `"participant.removed"`, `"participant.role_changed"`) {
+		if rec.Stream.Kind != events.KindRoom || !AboutPeople(rec) {
 			return nil
 		}
 		c, err := decode(rec)
@@ -56,7 +55,7 @@ const (
 // the handler returns (at most attachAtOnce at a time): they are the record of the intent.
 func TakenOutPictures(assets *Assets) Handler {
 	return func(ctx context.Context, rec events.Record) error {
-		if rec.Stream.Kind != events.KindRoom || !mentions(rec.Payload, `"`+assetScheme) {
+		if rec.Stream.Kind != events.KindRoom || !AboutPictures(rec) {
 			return nil
 		}
 		c, err := decode(rec)
@@ -105,6 +104,17 @@ func shownAsset(e *events.Event) (id string, ok bool) {
 	found, ok := bytes.CutPrefix(text, []byte(assetScheme))
 	return string(found), ok && events.ValidStreamID(string(found))
 }
+
+// First looks at a record for those who follow the log: cheap, and they may say yes where there is nothing.
+
+// AboutCheckpoints reports whether a record may hold a checkpoint: what a SnapshotWriter wants.
+func AboutCheckpoints(rec events.Record) bool { return mentions(rec.Payload, checkpointMention) }
+
+// AboutPictures reports whether a record may show an asset of ours: what TakenOutPictures wants.
+func AboutPictures(rec events.Record) bool { return mentions(rec.Payload, `"`+assetScheme) }
+
+// AboutPeople reports whether a record may change the room itself or who is in it: what RoomListUpkeep wants.
+func AboutPeople(rec events.Record) bool { return mentions(rec.Payload, `"room.`, `"participant.`) }
 
 // mentions is a cheap first look: a commit with none of the texts has nothing for the handler. It may say yes for a text within a value.
 func mentions(payload []byte, texts ...string) bool {

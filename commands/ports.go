@@ -38,7 +38,7 @@ type Log interface {
 	// Read calls yield with the stream's records whose sequence is ≥ from, in order, up to the end of the stream as of the call,
 	// until yield returns false. Records are read in batches; memory is bounded.
 	Read(ctx context.Context, s events.Stream, from uint64, yield func(events.Record) bool) error
-	// Watch calls fn for every commit of the stream stored from now on (by any node), in order, from one goroutine of the log.
+	// Watch calls fn for every commit of the stream stored from now on (by any node), in order, one call at a time: from a goroutine of the log, or of whoever appends.
 	// fn must not block. gap reports that records may have been missed (slow consumer, reconnect): read the tail.
 	// The subscription is in force on the server when Watch returns.
 	Watch(s events.Stream, fn func(rec events.Record, gap bool)) (stop func(), err error)

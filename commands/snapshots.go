@@ -110,7 +110,7 @@ func (w *SnapshotWriter) Close() {
 
 // Handle is a Handler.
 func (w *SnapshotWriter) Handle(_ context.Context, rec events.Record) error {
-	if rec.Stream.Kind != events.KindRoom || !mentions(rec.Payload, checkpointMention) {
+	if rec.Stream.Kind != events.KindRoom || !AboutCheckpoints(rec) {
 		return nil
 	}
 	c, err := decode(rec)

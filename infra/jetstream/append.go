@@ -70,12 +70,14 @@ func (s *Store) append(ctx context.Context, st events.Stream, after uint64, payl
 	answer, err := w.receive(ctx)
 	if err != nil {
 		s.heads[p].wake() // it may be stored: let readers look
+		s.maybeAppended(st)
 		return 0, fmt.Errorf("append to %s: %w: %w", st, commands.ErrUnknownOutcome, err)
 	}
 	seq, err := parseAck(answer)
 	if err != nil {
 		return 0, fmt.Errorf("append to %s after %d: %w", st, after, err)
 	}
+	s.appended(events.Record{Stream: st, Partition: p, Seq: seq, Payload: payload}, after)
 	s.heads[p].advance(seq)
 	return seq, nil
 }

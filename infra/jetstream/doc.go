@@ -9,14 +9,14 @@
 //
 // # Streams and subjects
 //
-// Partition p is the stream KANVAS_p with the subjects kanvas.p.room.*, kanvas.p.user.* and kanvas.p.asset.*, and
-// republishes each stored commit to live.p.…. A stream's id is a subject token as it is: ids are A–Z a–z 0–9 _ - and ":",
+// Partition p is the stream KANVAS_p with the subjects kanvas.p.room.*, kanvas.p.user.* and kanvas.p.asset.*. On an external
+// server it republishes each stored commit to live.p.…. A stream's id is a subject token as it is: ids are A–Z a–z 0–9 _ - and ":",
 // all of which NATS takes. The number of partitions is kept in the streams' metadata.
 //
 // # Connections and goroutines
 //
 // A Store has three connections: appends, reads and live subscriptions, so that none waits behind another's bytes.
-// Each connection's goroutines are nats.go's; those of the Store (the disk guard) end in Close. Watch callbacks run on
-// one goroutine per watch. Locks: mux.mu, head.mu and watch.mu are leaves; nothing is called while one of them is held,
+// Each connection's goroutines are nats.go's; those of the Store (the disk guard) end in Close. Watch callbacks run one at
+// a time: with an external server on one goroutine per watch, with the embedded one in Append (local.go). Locks: mux.mu, head.mu and watch.mu are leaves; nothing is called while one of them is held,
 // but for watch.mu, under which the watcher's own function runs.
 package jetstream

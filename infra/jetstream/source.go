@@ -138,6 +138,9 @@ func (s *Store) Next(ctx context.Context, partition int, after uint64, limit, ma
 }
 
 func (s *Store) next(ctx context.Context, p int, after uint64, limit, maxBytes int) ([]events.Record, error) {
+	if recs := s.tails[p].after(after, limit, maxBytes); recs != nil {
+		return recs, nil
+	}
 	bctx, cancel := withDeadline(ctx)
 	defer cancel()
 	recs, _, err := s.batch(bctx, p, "", after+1, limit, maxBytes)

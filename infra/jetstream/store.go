@@ -35,7 +35,9 @@ type Store struct {
 	clustered         bool                // commits may be republished by another server than ours
 	heads             []*head             // by partition
 	wakes             []*nats.Subscription
-	watches           watches
+	watches           watches // of an external server
+	locals            locals  // of the embedded one
+	tails             []*tail // by partition, with the embedded server
 
 	closeOnce sync.Once
 	closeErr  error
@@ -52,7 +54,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	defer cancel()
 	s := &Store{cfg: c, log: c.Logger, metrics: newMetrics(c.Registerer), watches: watches{m: map[*nats.Subscription]*watch{}}}
 	for range c.Partitions {
-		s.heads = append(s.heads, newHead())
+		s.heads, s.tails = append(s.heads, newHead()), append(s.tails, &tail{low: 1})
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))

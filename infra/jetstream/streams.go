@@ -52,14 +52,17 @@ func (s *Store) streamConfig(p int) jetstream.StreamConfig {
 	for _, k := range kinds {
 		subjects = append(subjects, storePrefix+part+"."+string(k)+".*")
 	}
-	return jetstream.StreamConfig{
+	c := jetstream.StreamConfig{
 		Name: StreamName(p), Description: "Kanvas: partition " + part + " of the log", Subjects: subjects,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage, Replicas: s.cfg.Replicas,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 		DenyDelete: true, DenyPurge: true, AllowDirect: true,
-		RePublish: &jetstream.RePublish{Source: storePrefix + part + ".>", Destination: livePrefix + part + ".>"},
-		Metadata:  map[string]string{metaPartitions: strconv.Itoa(s.cfg.Partitions)},
+		Metadata: map[string]string{metaPartitions: strconv.Itoa(s.cfg.Partitions)},
 	}
+	if s.ns == nil { // with the embedded server Append tells by itself (local.go)
+		c.RePublish = &jetstream.RePublish{Source: storePrefix + part + ".>", Destination: livePrefix + part + ".>"}
+	}
+	return c
 }
 
 // ensureStreams makes the streams at the first start, and checks them at later ones.
@@ -118,6 +121,14 @@ func (s *Store) ensureStream(ctx context.Context, p int, complete bool) error {
 	if err := s.checkPartitions(&info.Config); err != nil {
 		return err
 	}
+	if want := s.streamConfig(p).RePublish; (info.Config.RePublish == nil) != (want == nil) {
+		c := info.Config // made with the other kind of server, or by a version that republished always
+		c.RePublish = want
+		if _, err := s.js.UpdateStream(ctx, c); err != nil {
+			return fmt.Errorf("jetstream: republishing of %s: %w", StreamName(p), err)
+		}
+		info.Config.RePublish = want
+	}
 	return s.checkStreamConfig(&info.Config, p)
 }
 
@@ -131,7 +142,7 @@ func (s *Store) checkStreamConfig(got *jetstream.StreamConfig, p int) error {
 	if got.Storage != want.Storage || got.Retention != want.Retention {
 		bad = append(bad, errors.New("it must be in files with limits retention"))
 	}
-	if !got.AllowDirect || got.RePublish == nil || got.RePublish.Destination != want.RePublish.Destination || got.RePublish.HeadersOnly {
+	if !got.AllowDirect || want.RePublish != nil && (got.RePublish == nil || got.RePublish.Destination != want.RePublish.Destination || got.RePublish.HeadersOnly) {
 		bad = append(bad, errors.New("direct get or republishing is off"))
 	}
 	if got.MaxMsgs > 0 || got.MaxBytes > 0 || got.MaxAge > 0 || got.MaxMsgsPerSubject > 0 {

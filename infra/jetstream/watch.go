@@ -34,13 +34,20 @@ type watches struct {
 	m  map[*nats.Subscription]*watch
 }
 
-// Watch implements commands.Log. A gap is also reported when nothing follows it (after a reconnect, or when messages were
+// Watch implements commands.Log. With the embedded server fn is called by whoever appends, before Append returns. A gap is also reported when nothing follows it (after a reconnect, or when messages were
 // dropped): then rec has no more than its Stream, and Seq is 0. After stop returns, a call of fn under way may still end.
 func (s *Store) Watch(st events.Stream, fn func(rec events.Record, gap bool)) (stop func(), err error) {
 	if err := checkStream(st); err != nil {
 		return nil, err
 	}
 	w := &watch{stream: st, fn: fn}
+	if s.ns != nil {
+		s.locals.add(w)
+		return func() {
+			w.stopped.Store(true)
+			s.locals.remove(w)
+		}, nil
+	}
 	p := s.Partition(st)
 	sub, err := s.live.Subscribe(livePrefix+subjectTail(p, st), w.deliver)
 	if err != nil {
@@ -82,18 +89,20 @@ func (s *Store) inForce(p int, sub *nats.Subscription) error {
 
 func (w *watch) deliver(msg *nats.Msg) {
 	rec, err := recordOf(msg)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.stopped.Load() {
-		return
-	}
 	if err != nil { // not from the stream: somebody published to live.> by hand
 		return
 	}
-	if rec.Seq <= w.last {
+	w.take(rec, headerNumber(msg, "Nats-Last-Sequence"))
+}
+
+// take hands out a record that follows the stream's record of sequence after.
+func (w *watch) take(rec events.Record, after uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped.Load() || rec.Seq <= w.last {
 		return
 	}
-	gap := w.last != 0 && headerNumber(msg, "Nats-Last-Sequence") != w.last
+	gap := w.last != 0 && after != w.last
 	w.last = rec.Seq
 	w.fn(rec, gap)
 }

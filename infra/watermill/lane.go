@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -105,7 +106,7 @@ func (l *lane) pass(ctx context.Context, i int, h *Handler, rec events.Record, m
 	if _, parked := l.r.parked.get(h.Name, rec.Stream); parked || !h.wants(rec.Stream.Kind) || l.done[i] == rec.Seq {
 		return nil
 	}
-	if err := l.try(h, msg); err != nil {
+	if err := l.try(h, rec, msg); err != nil {
 		if err := l.giveUp(ctx, h, rec, err); err != nil {
 			return err
 		}
@@ -116,25 +117,31 @@ func (l *lane) pass(ctx context.Context, i int, h *Handler, rec events.Record, m
 
 func (h *Handler) wants(k events.Kind) bool { return len(h.Kinds) == 0 || slices.Contains(h.Kinds, k) }
 
-// try calls Fn with a deadline, retries with growing waits, and takes panics for errors.
-func (l *lane) try(handler *Handler, msg *message.Message) error {
-	o := &l.r.opts
+// try calls Fn, where the handler wants the record, with a deadline; it retries with growing waits, and takes panics for errors.
+func (l *lane) try(h *Handler, rec events.Record, msg *message.Message) error {
+	if h.Wants != nil && !h.Wants(rec) {
+		return nil
+	}
+	_, err := h.chain(msg)
+	return err
+}
+
+// makeChain puts Watermill's middleware around Fn, once for all records.
+func (r *Runner) makeChain(h *Handler) message.HandlerFunc {
 	retry := middleware.Retry{
-		MaxRetries: o.Retries, InitialInterval: o.First, MaxInterval: o.Longest, Multiplier: 2, ResetContextOnRetry: true,
+		MaxRetries: r.opts.Retries, InitialInterval: r.opts.First, MaxInterval: r.opts.Longest, Multiplier: 2, ResetContextOnRetry: true,
 		ShouldRetry: func(p middleware.RetryParams) bool {
-			l.r.metrics.failures.WithLabelValues(handler.Name).Inc()
-			return !o.Transient(p.Err)
+			r.metrics.failures.WithLabelValues(h.Name).Inc()
+			return !r.opts.Transient(p.Err)
 		},
 	}
-	h := retry.Middleware(middleware.Recoverer(middleware.Timeout(o.Timeout)(func(m *message.Message) ([]*message.Message, error) {
+	return retry.Middleware(middleware.Recoverer(middleware.Timeout(r.opts.Timeout)(func(m *message.Message) ([]*message.Message, error) {
 		rec, err := recordOf(m)
 		if err != nil {
 			return nil, err
 		}
-		return nil, handler.Fn(m.Context(), rec)
+		return nil, h.Fn(m.Context(), rec)
 	})))
-	_, err := h(msg)
-	return err
 }
 
 // giveUp parks the stream for the handler, unless the failure says nothing about the record.
@@ -165,26 +172,30 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// keepAlive tells the server that the newest delivery is being handled, until the returned function is called.
+// keepAlive tells the server that the newest delivery is being handled, until the returned function is called, which waits for a sign under way.
 func (l *lane) keepAlive() (stop func()) {
-	m := l.current.Load()
-	quit, done := make(chan struct{}), make(chan struct{})
-	timer := time.NewTicker(lifeSigns)
-	go func() {
-		defer close(done)
-		defer timer.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-timer.C:
-				if err := m.InProgress(); err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
-					l.r.log.Warn("handlers cannot tell that they are at work", "lane", l.of, "error", err)
-				}
-			}
+	var mu sync.Mutex
+	var timer *time.Timer
+	m, stopped := l.current.Load(), false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(lifeSigns, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if stopped {
+			return
 		}
-	}()
-	return func() { close(quit); <-done }
+		if err := m.InProgress(); err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
+			l.r.log.Warn("handlers cannot tell that they are at work", "lane", l.of, "error", err)
+		}
+		timer.Reset(lifeSigns)
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
+	}
 }
 
 // unmarshaler makes Watermill messages of deliveries. It never fails: a message that failed here would be acknowledged by nobody.

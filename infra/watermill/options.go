@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/infinite-kanvas/kanvas/commands"
@@ -23,8 +24,12 @@ type Handler struct {
 	// others; what is nobody's fault (Options.Transient) makes all of them wait.
 	Lane  string
 	Kinds []events.Kind // of streams; empty: all
+	// Wants is a quick first look that can't fail: false where Fn would have nothing to do. nil: Fn looks at every record.
+	Wants func(rec events.Record) bool
 	// Fn handles one record, in well under a second: slow work goes to a queue of its own. A record may come again.
 	Fn func(ctx context.Context, rec events.Record) error
+
+	chain message.HandlerFunc // Fn and the middleware around it; the Runner's
 }
 
 // Options. The zero value of a field means its default.

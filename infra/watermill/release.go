@@ -81,7 +81,7 @@ func (l *lane) replay(ctx context.Context, h *Handler, v *Parked, next *uint64, 
 		msg.Metadata.Set(metaSubject, "kanvas."+strconv.Itoa(l.partition)+"."+string(rec.Stream.Kind)+"."+rec.Stream.ID)
 		msg.Metadata.Set(metaSeq, strconv.FormatUint(rec.Seq, 10))
 		msg.SetContext(ctx)
-		if failed = l.try(h, msg); failed == nil {
+		if failed = l.try(h, rec, msg); failed == nil {
 			*next = rec.Seq + 1
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +68,10 @@ func (r *Runner) start(ctx, life context.Context, hs []Handler) (err error) {
 	}
 	if r.opts.Registerer != nil {
 		wmmetrics.NewPrometheusMetricsBuilder(r.opts.Registerer, "kanvas", "watermill").AddPrometheusRouterMetrics(r.router)
+	}
+	hs = slices.Clone(hs) // what follows is this Runner's own
+	for i := range hs {
+		hs[i].chain = r.makeChain(&hs[i])
 	}
 	names, lanes := byLane(hs)
 	for _, name := range names {
