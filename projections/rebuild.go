@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -110,17 +111,18 @@ func (r *Runner) withShadow(ctx context.Context, store Shadows, prep *preparer, 
 	if err := s.engine.load(ctx); err != nil {
 		return fmt.Errorf("load the position: %w", err)
 	}
-	if err := s.toLive(ctx); err != nil {
+	if _, err := s.toLive(ctx); err != nil {
 		return err
 	}
 	return fn(s)
 }
 
 // toLive brings the shadow to the position of the live tables as stored now, or to the end of a log that has lost commits.
-func (s *shadow) toLive(ctx context.Context) error {
-	live, err := s.r.cfg.Store.Checkpoints(ctx, Tables)
+// It returns where the live tables are.
+func (s *shadow) toLive(ctx context.Context) (live map[int]Checkpoint, err error) {
+	live, err = s.r.cfg.Store.Checkpoints(ctx, Tables)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	targets := map[int]uint64{}
 	s.missing = map[int]uint64{}
@@ -128,27 +130,47 @@ func (s *shadow) toLive(ctx context.Context) error {
 		last := uint64(0)
 		if p < s.r.cfg.Source.Partitions() {
 			if _, last, err = s.r.cfg.Source.Bounds(ctx, p); err != nil {
-				return fmt.Errorf("bounds of partition %d: %w", p, err)
+				return nil, fmt.Errorf("bounds of partition %d: %w", p, err)
 			}
 		}
 		if targets[p] = min(c.Seq, last); c.Seq > last {
 			s.missing[p] = c.Seq - last
 		}
 	}
-	return s.catchUp(ctx, targets)
+	return live, s.catchUp(ctx, targets)
 }
 
-// compare brings the shadow to exactly where the live tables are, which must not move meanwhile, and digests both.
+// compareTries is how often tables that another process moves are compared before that is given up.
+const compareTries = 3
+
+// compare brings the shadow to exactly where the live tables are and digests both. This Runner must not move them meanwhile; where another
+// process does, it starts again.
 func (s *shadow) compare(ctx context.Context, tables Shadows, live, made *string) error {
-	if err := s.toLive(ctx); err != nil {
-		return err
+	for try := 1; ; try++ {
+		still, err := s.compareOnce(ctx, tables, live, made)
+		if still || err != nil && !errors.Is(err, ErrCheckpoint) {
+			return err
+		}
+		if try == compareTries {
+			return fmt.Errorf("%w while they were compared: ask the node that applies, or again when less is going on", ErrCheckpoint)
+		}
 	}
-	var err error
+}
+
+// compareOnce says whether the live tables stood still meanwhile.
+func (s *shadow) compareOnce(ctx context.Context, tables Shadows, live, made *string) (still bool, err error) {
+	at, err := s.toLive(ctx)
+	if err != nil {
+		return false, err
+	}
 	if *live, err = tables.Digest(ctx, false, s.room); err != nil {
-		return err
+		return false, err
 	}
-	*made, err = s.store.Digest(ctx, true, s.room)
-	return err
+	if *made, err = s.store.Digest(ctx, true, s.room); err != nil {
+		return false, err
+	}
+	now, err := s.r.cfg.Store.Checkpoints(ctx, Tables)
+	return err == nil && maps.Equal(at, now), err
 }
 
 // toHead goes on to the end of the log and returns how many commits that were. A single room stays where the live tables are, as their

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/infinite-kanvas/kanvas/events"
@@ -94,13 +95,15 @@ func judge(err error) verdict {
 	return unknown // also what is refused without SQLite's words: reading the checkpoint costs little
 }
 
+// valuesFault is what these values get whenever they are tried again, by SQLite's words or the name of its code.
+var valuesFault = regexp.MustCompile(`constraint failed|string or blob too big|datatype mismatch|SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE)`)
+
 // judgeSQLite goes by SQLite's own words and the name of its code, which D1 passes on. A statement that fails undoes the whole batch.
 func judgeSQLite(message string) (verdict, bool) {
 	switch {
 	case strings.Contains(message, "NOT NULL constraint failed: projection_checkpoints.seq"):
 		return checkpointMoved, true
-	case strings.Contains(message, "SQLITE_CONSTRAINT"), strings.Contains(message, "SQLITE_TOOBIG"), strings.Contains(message, "SQLITE_MISMATCH"),
-		strings.Contains(message, "SQLITE_RANGE"):
+	case valuesFault.MatchString(message):
 		return rejected, true
 	case strings.Contains(message, "SQLITE_"): // a missing table, say: not the values' fault
 		return notDone, true

@@ -211,6 +211,52 @@ func TestTwoNodes(t *testing.T) {
 	}
 }
 
+// moving is a store whose tables another node moves on whenever they are about to be digested.
+type moving struct {
+	projections.Shadows
+	move func()
+}
+
+func (m *moving) Digest(ctx context.Context, shadow bool, room string) (string, error) {
+	if !shadow {
+		m.move()
+	}
+	return m.Shadows.Digest(ctx, shadow, room)
+}
+
+// TestVerifyWhileAnotherNodeApplies: tables that move are compared again, and never called wrong for that.
+func TestVerifyWhileAnotherNodeApplies(t *testing.T) {
+	e := edgetest.Shared(t)
+	h := projectionstest.NewHistory(projectionstest.NewLog(3), 14)
+	other := projectionstest.Runner(h.Log, h.Log, on(t, e, e.Gateway()), &projectionstest.Names{})
+	times := 0
+	s := &moving{Shadows: on(t, e, e.Gateway()), move: func() {
+		if times--; times < 0 {
+			return
+		}
+		for range 20 {
+			h.Step()
+		}
+		projectionstest.CatchUp(t, other)
+	}}
+	for range 50 {
+		h.Step()
+	}
+	projectionstest.CatchUp(t, other)
+	r := projections.NewRunner(projections.Config{Name: "d1", Source: h.Log, Streams: h.Log, Store: s, Canvases: h.Log, Unsealer: &projectionstest.Names{},
+		Scratch: func(context.Context) (projections.Shadows, func() error, error) {
+			return local(t), func() error { return nil }, nil
+		}})
+	times = 2
+	if v, err := r.Verify(t.Context(), ""); err != nil || !v.OK() {
+		t.Errorf("moved twice: %+v %v", v, err)
+	}
+	times = 100
+	if v, err := r.Verify(t.Context(), ""); !errors.Is(err, projections.ErrCheckpoint) {
+		t.Errorf("moved all the time: %+v %v", v, err)
+	}
+}
+
 // TestLimits: what is more than a call takes is split at commits, each part with its checkpoint.
 func TestLimits(t *testing.T) {
 	s := &widest{Shadows: open(t)}
