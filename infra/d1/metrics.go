@@ -48,6 +48,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rowsRead: counter("rows_read_total", "Rows that D1 read, which it bills."),
 		written:  counter("rows_written_total", "Rows that D1 wrote, which it bills."),
 	}
+	for _, resolved := range []string{"applied", "not_applied", "moved", "not_yet"} { // so that rates start from zero
+		m.outcomes.WithLabelValues(resolved)
+	}
 	if r != nil {
 		r.MustRegister(m.calls, m.statements, m.batch, m.bytes, m.outcomes, m.rowsRead, m.written)
 	}
