@@ -6,6 +6,7 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/api"
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
 )
 
@@ -17,6 +18,23 @@ func (n *node) openLimiter() (*ratelimit.Limiter, error) {
 	}
 	n.limits, err = ratelimit.New(ratelimit.Config{Store: store, Name: name, Registerer: n.reg, Logger: n.logger})
 	return n.limits, err
+}
+
+// mayMake counts the rooms that old clients make; nil where limits on rates are off.
+func (n *node) mayMake() func(context.Context, string) error {
+	if !n.cfg.RateLimits {
+		return nil
+	}
+	return func(ctx context.Context, address string) error {
+		t, err := n.limits.Take(ctx, api.RoomsBorn, commands.Caller{ID: address, IP: address}, 1)
+		switch {
+		case err != nil:
+			return fmt.Errorf("count a new room: %w", err)
+		case !t.OK:
+			return domain.Errorf(domain.CodeRateLimited, "more than %d new rooms in %s", t.Window.Max, t.Window.Per)
+		}
+		return nil
+	}
 }
 
 // readyLimits is a line of /readyz: without the store this node serves on, but for what costs money.

@@ -121,11 +121,15 @@ func (n *node) openEdge() (*edge, error) {
 	limits := realtime.DefaultLimits()
 	limits.MaxSockets, limits.PerAddress, limits.RatesOff = n.cfg.MaxSockets, n.cfg.PerAddress, !n.cfg.RateLimits
 	limits.Coalesce = n.cfg.Coalesce
+	limiter, err := n.openLimiter()
+	if err != nil {
+		return nil, err
+	}
 	hub := realtime.New(realtime.Config{
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Authenticator: sockets{authenticator, n},
 		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
 		Address: func(r *http.Request) string { return auth.AddressKey(worker.Client(r, proxies)) },
-		Limits:  limits, Logger: n.logger, Registerer: n.reg,
+		MayMake: n.mayMake(), Limits: limits, Logger: n.logger, Registerer: n.reg,
 		AssetURL: func(room, asset string) string {
 			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room)
 		},
@@ -133,10 +137,6 @@ func (n *node) openEdge() (*edge, error) {
 	})
 	n.active.hub.Store(hub)
 	n.onClose("sockets", hub.Drain)
-	limiter, err := n.openLimiter()
-	if err != nil {
-		return nil, err
-	}
 	falProxy, err := n.openFal()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,9 @@ var sharedLimits = map[rateName]commands.Limit{
 	rateUploads: {Action: string(rateUploads), Windows: []commands.Window{{Max: 300, Per: time.Minute}}},
 }
 
+// RoomsBorn counts rooms that old clients make by connecting to them, by address: many people may be behind one.
+var RoomsBorn = commands.Limit{Action: "rooms_born", Windows: []commands.Window{{Max: 600, Per: time.Minute}}}
+
 // Headers that tell a caller how it stands. Reset is in seconds since the epoch.
 const (
 	headerLimit     = "X-RateLimit-Limit"

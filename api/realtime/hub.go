@@ -42,10 +42,13 @@ type Config struct {
 	AllowOrigin func(*http.Request) bool   // whether a browser's page may open sockets here: the rule of CORS
 	AllowCookie func(*http.Request) bool   // whether the session cookie may say who it is
 	Address     func(*http.Request) string // what per-address limits count by
-	Limits      Limits                     // zero fields: DefaultLimits
-	Logger      *slog.Logger               // default: none
-	Registerer  prometheus.Registerer      // default: metrics are counted and not shown
-	Clock       commands.Clock             // Unix ms; default: the system's
+	// MayMake counts a room that is made by connecting to it, or in the registry, by somebody at an address; nil: nothing is counted. An error is a
+	// *domain.Error with the reason against it.
+	MayMake    func(ctx context.Context, address string) error
+	Limits     Limits                // zero fields: DefaultLimits
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // default: metrics are counted and not shown
+	Clock      commands.Clock        // Unix ms; default: the system's
 }
 
 // Hub is the realtime layer of one process: all sockets of all rooms. Its methods may be called concurrently.

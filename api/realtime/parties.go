@@ -45,7 +45,7 @@ func (h *Hub) servePartiesMain(w http.ResponseWriter, r *http.Request, room stri
 	defer cancel()
 	who, expired, err := h.partiesIdentity(ctx, r)
 	if err == nil {
-		err = h.mayEnter(ctx, room, who, expired)
+		err = h.mayEnter(ctx, room, who, expired, h.cfg.Address(r))
 	}
 	if err != nil {
 		h.refuseParties(w, r, err)
@@ -106,26 +106,41 @@ func (h *Hub) partiesIdentity(ctx context.Context, r *http.Request) (who Identit
 }
 
 // mayEnter looks at the room before the upgrade. A room that doesn't exist may be entered: it is made by its first command.
-func (h *Hub) mayEnter(ctx context.Context, room string, who Identity, expired bool) error {
+func (h *Hub) mayEnter(ctx context.Context, room string, who Identity, expired bool, address string) error {
 	r, err := h.acquire(ctx, room)
 	if err != nil {
 		return err
 	}
 	defer r.release()
-	found := make(chan error, 1)
+	type found struct {
+		unmade bool
+		err    error
+	}
+	looked := make(chan found, 1)
 	r.watch.View(func(v *commands.View) {
 		_, _, err := partiesRole(v, who.UserID)
-		found <- err
+		looked <- found{v.Revision == 0, err}
 	})
+	var f found
 	select {
-	case err = <-found:
+	case f = <-looked:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err != nil && expired {
+	switch {
+	case f.err != nil && expired:
 		return domain.Errorf(domain.CodeUnauthenticated, "the token has expired")
+	case f.err == nil && f.unmade:
+		return h.mayMake(ctx, address)
 	}
-	return err
+	return f.err
+}
+
+func (h *Hub) mayMake(ctx context.Context, address string) error {
+	if h.cfg.MayMake == nil {
+		return nil
+	}
+	return h.cfg.MayMake(ctx, address)
 }
 
 // partiesRole is roleIn, and editor of a room that doesn't exist.

@@ -156,6 +156,9 @@ func (c *registryConn) create(m *created) error {
 	case code != domain.CodeNotFound:
 		return err
 	}
+	if err := c.hub.mayMake(ctx, c.address); err != nil {
+		return err
+	}
 	if actor.Anonymous() {
 		g.named(m.RoomID, m.CreatorName)
 	}
