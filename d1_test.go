@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
 )
@@ -180,5 +183,47 @@ func TestD1StopsNobody(t *testing.T) {
 	out, err := tool(t, "rebuild", "--target", "d1", "--data", t.TempDir())
 	if err == nil || !strings.Contains(out, "D1_DATABASE_ID") {
 		t.Errorf("without D1: %v %s", err, out)
+	}
+}
+
+// TestTwoServersOneD1: two servers on one external log and one D1. Both take edits, D1 gets each once, and either can verify it.
+func TestTwoServersOneD1(t *testing.T) {
+	w := edgetest.Shared(t)
+	withD1(t, w, w.URL)
+	ns, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 16 << 20, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	if !ns.ReadyForConnections(time.Minute) {
+		t.Fatal("NATS does not start")
+	}
+	t.Setenv("KANVAS_NATS_URL", ns.ClientURL())
+	t.Setenv("KANVAS_MASTER_KEY_FILE", filepath.Join(t.TempDir(), "master.key")) // one log, one key
+	var servers []*server
+	var dirs []string
+	for range 2 {
+		dirs = append(dirs, t.TempDir())
+		servers = append(servers, startServer(t, dirs[len(dirs)-1], "127.0.0.1:0"))
+	}
+	for i := range 6 {
+		fill(t, servers[i%2].addr, dirs[i%2], fmt.Sprint("room", i))
+	}
+	for deadline := time.Now().Add(time.Minute); len(w.Query(t, "SELECT id FROM rooms WHERE revision >= 6")) < 6; {
+		if time.Now().After(deadline) {
+			t.Fatalf("rooms in D1: %v", w.Query(t, "SELECT id, revision FROM rooms"))
+		}
+	}
+	for i, s := range servers {
+		d1Check(t, s.addr, func(healthy bool, detail string) bool {
+			return caughtUp(healthy, detail) || healthy && strings.Contains(detail, "stands by")
+		})
+		if out := mustTool(t, "verify", "--target", "d1", "--data", dirs[i]); !strings.Contains(out, "sound") {
+			t.Errorf("server %d: %s", i, out)
+		}
+	}
+	for _, s := range servers {
+		s.stop()
 	}
 }
