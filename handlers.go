@@ -30,6 +30,7 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},
 		{Name: "room-list", Lane: lane, Kinds: rooms, Wants: commands.AboutPeople, Fn: commands.RoomListUpkeep(roomList)},
+		{Name: "claims", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutClaims, Fn: n.claims.Handle},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	first, err := n.runHandlers(ctx, handlers)

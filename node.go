@@ -56,6 +56,7 @@ type node struct {
 
 	sealer  *commands.Sealer
 	people  *commands.People
+	claims  *commands.Claims
 	assets  *commands.Assets
 	rooms   *commands.Dispatcher
 	limits  *ratelimit.Limiter // of the edge; nil in tools
@@ -150,6 +151,7 @@ func (n *node) openRooms(context.Context) error {
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})
+	n.claims = commands.NewClaims(n.people, n.rooms, n.roomsOf)
 	return nil
 }
 
@@ -243,4 +245,30 @@ func (a *lateActive) Online() []projections.Presence {
 		list = append(list, projections.Presence{UserID: p.UserID, RoomID: p.RoomID, LastSeen: now})
 	}
 	return list
+}
+
+// claimWait bounds how long the rooms of a guest wait for the tables.
+const claimWait = 3 * time.Second
+
+// roomsOf is commands.RoomsOfUser over the tables.
+func (n *node) roomsOf(ctx context.Context, user string, yield func(room string) bool) error {
+	wait, cancel := context.WithTimeout(ctx, claimWait)
+	defer cancel()
+	if err := n.runner.WaitHead(wait); err != nil {
+		return fmt.Errorf("rooms of %s: %w", user, err)
+	}
+	for cursor := ""; ; {
+		rows, next, err := n.tables.RoomsOf(ctx, user, cursor, backlogPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if !yield(r.ID) {
+				return nil
+			}
+		}
+		if cursor = next; next == "" {
+			return nil
+		}
+	}
 }

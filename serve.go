@@ -92,6 +92,7 @@ func (n *node) openEdge() (*edge, error) {
 		}
 		return nil
 	})
+	configured := n.cfg.PublicURL
 	if n.cfg.PublicURL == "" {
 		n.cfg.PublicURL = "http://" + ln.Addr().String()
 	}
@@ -112,7 +113,11 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	authenticator := auth.NewAuthenticator(tokens)
+	sessions, webhook, err := openClerk(&n.cfg.Clerk, n.people, n.logger)
+	if err != nil {
+		return nil, err
+	}
+	authenticator := auth.NewAuthenticator(tokens, sessions...)
 	proxies := auth.Proxies(n.cfg.Proxies)
 	worker, err := auth.NewEdge(n.cfg.Cloudflare.GatewaySecret)
 	if err != nil {
@@ -142,6 +147,7 @@ func (n *node) openEdge() (*edge, error) {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
+		Claims: n.claims, Directory: webhook, PublicURL: configured,
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Fal: falProxy, FalLimits: n.cfg.Fal.Limits, FalBudget: n.cfg.Fal.Budget,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),

@@ -38,6 +38,18 @@ func readBody(c echo.Context, limit int64) ([]byte, error) {
 
 // readAnyBody is readBody for clients that don't say what they send.
 func readAnyBody(c echo.Context, limit int64) ([]byte, error) {
+	b, err := readBytes(c, limit)
+	if err == nil {
+		err = events.CheckJSON(b, bodyDepth)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// readBytes reads a body of at most limit bytes, whatever it is.
+func readBytes(c echo.Context, limit int64) ([]byte, error) {
 	r := c.Request()
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, withStatus(http.StatusUnsupportedMediaType, domain.CodeBadRequest, "Content-Encoding: none is taken")
@@ -58,9 +70,6 @@ func readAnyBody(c echo.Context, limit int64) ([]byte, error) {
 	}
 	if err := control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("clear deadline of body: %w", err)
-	}
-	if err := events.CheckJSON(b.Bytes(), bodyDepth); err != nil {
-		return nil, err
 	}
 	return b.Bytes(), nil
 }

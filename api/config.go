@@ -21,6 +21,8 @@ import (
 type Hub interface {
 	ServeV1(w http.ResponseWriter, r *http.Request, roomID string)
 	ServeParties(w http.ResponseWriter, r *http.Request, party, room string)
+	// CloseUser ends the sockets that a user has on this process: they were deleted.
+	CloseUser(userID string)
 	// Online says how many people have the room open on this process.
 	Online(roomID string) int
 }
@@ -81,6 +83,9 @@ type Config struct {
 	Edge         *auth.Edge    // the Worker in front; nil: there is none
 	EdgeObjects  bool          // the Worker reaches what Objects holds, and may add the bytes of assets to our answers
 
+	Claims    Claims
+	Directory Directory // nil: there is no webhook
+
 	PublicURL string // where clients reach this server; "": where the caller did
 
 	// Calls to fal.ai. Limits and budget count calls that are paid for with the server's key.
@@ -103,7 +108,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
 		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
-		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Claims": c.Claims == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error
 	for name, absent := range missing {

@@ -112,7 +112,7 @@ func TestWhatIsNotThereAnswersWithProblems(t *testing.T) {
 		{"GET", room + "/history", 404, "not_found"},
 		{"GET", room + "/export", 404, "not_found"},
 		{"GET", "/api/fal", 401, "unauthenticated"}, // a server without a key
-		{"POST", "/api/clerk", 404, "not_found"},
+		{"POST", "/api/clerk", 404, "not_found"},    // not set up
 		{"PUT", "/v1/rooms", 405, "bad_request"},
 		{"DELETE", "/v1/guests", 405, "bad_request"},
 		{"BREW", room, 405, "bad_request"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/api/openapi"
 	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/infra/clerk/clerktest"
 )
 
 // document is what these tests read of the OpenAPI document.
@@ -197,7 +198,8 @@ func (s *schemas) validate(where string, a *answer) {
 // TestDocumentIsTrue drives every operation and every success of the document against a real server.
 func TestDocumentIsTrue(t *testing.T) {
 	ready := true
-	w := newWorld(t, func(c *Config) { c.Ready = func(context.Context) []Check { return []Check{{Name: "log", OK: ready}} } })
+	clerk := clerktest.Start(t)
+	w := newWorld(t, func(c *Config) { c.Ready = func(context.Context) []Check { return []Check{{Name: "log", OK: ready}} } }, withClerk(t))
 	s := newSchemas(t)
 	do := func(method, template, token string, body any, headers ...string) *answer {
 		t.Helper()
@@ -227,6 +229,13 @@ func TestDocumentIsTrue(t *testing.T) {
 	do("POST", "/v1/guests", "", cmd{}).ok(400)
 	do("GET", "/v1/me", ada.token, nil).ok(200)
 	do("GET", "/v1/me", "", nil).ok(401)
+	local := w.local("local_1")
+	do("POST", "/v1/me/claim", local, cmd{"token": w.guest("Gus").token}).ok(200)
+	do("GET", "/v1/me", local, nil).ok(200)
+	do("POST", "/v1/me/claim", ada.token, cmd{"token": bob.token}).ok(403)
+	told := clerkMessage("user.created", "user_1", "Ann", 1)
+	do("POST", "/api/clerk", "", told, clerkHeaders(clerk, "msg_1", told)...).ok(200)
+	do("POST", "/api/clerk", "", told).ok(401)
 	do("POST", "/v1/rooms", ada.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(201)
 	do("POST", "/v1/rooms", ada.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(200)
 	do("POST", "/v1/rooms", bob.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(409)

@@ -66,10 +66,10 @@ func (a *API) me(c echo.Context) error {
 	if err := q.signedIn(); err != nil {
 		return err
 	}
-	who := a.cfg.Users.Profile(c.Request().Context(), q.user)
-	user := wire.AppendUser(nil, q.user, who.Name, who.Color)
-	out := append([]byte{}, user[:len(user)-1]...)
-	out = append(append(out, `,"user":`...), user...)
+	out, err := a.appendMe(c.Request().Context(), nil, q.user)
+	if err != nil {
+		return err
+	}
 	expires := q.who.Expires
 	if q.who.Kind == "guest" && q.who.HalfLifeOver(a.cfg.Clock()) {
 		token, id, err := a.cfg.Auth.Tokens().Sign(q.user, "guest", auth.GuestLife)

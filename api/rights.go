@@ -37,7 +37,7 @@ var routeRights = map[string]string{
 
 // noRoom are the routes that are not about one room; the files of the page are the others.
 var noRoom = map[string]bool{
-	"POST /v1/guests": true, "GET /v1/me": true, "GET /v1/rooms": true,
+	"POST /v1/guests": true, "GET /v1/me": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true,
 	"GET /healthz": true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,
 	"GET /api/fal": true, "POST /api/fal": true, "PUT /api/fal": true, "PATCH /api/fal": true, "DELETE /api/fal": true,
 }

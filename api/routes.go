@@ -12,6 +12,8 @@ func (a *API) routes() {
 	// People.
 	e.POST("/v1/guests", a.createGuest, a.limit(rateGuests))
 	e.GET("/v1/me", a.me, a.limit(rateReads))
+	e.POST("/v1/me/claim", a.claim, a.change, a.limit(rateChanges))
+	e.POST("/api/clerk", a.clerk, a.change, a.limit(rateChanges))
 	// Rooms.
 	e.GET("/v1/rooms", a.listRooms, a.limit(rateReads))
 	e.POST("/v1/rooms", a.createRoom, a.change, a.limit(rateRooms))

@@ -38,6 +38,7 @@ func soon(t testing.TB) context.Context {
 // world is a whole server: the real rooms over the embedded log, projections on SQLite, objects in a directory, the hub.
 type world struct {
 	t      testing.TB
+	dir    string
 	api    *API
 	server *httptest.Server
 	cfg    Config
@@ -104,7 +105,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	}
 	dir := t.TempDir()
 	reg := prometheus.NewRegistry()
-	w := &world{t: t, logs: &logBuffer{}, clock: &movingClock{}}
+	w := &world{t: t, dir: dir, logs: &logBuffer{}, clock: &movingClock{}}
 	logger := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	log, err := jetstream.Open(soon(t), jetstream.Config{Dir: dir + "/log", Logger: logger, MinFree: 1})
 	must(err)
@@ -143,6 +144,18 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	must(err)
 	w.cfg.Limiter, err = ratelimit.New(ratelimit.Config{Store: limits, Name: "jetstream", Now: w.clock.now, Registerer: reg, Logger: logger})
 	must(err)
+	w.cfg.Claims = commands.NewClaims(people, w.rooms, func(ctx context.Context, user string, yield func(string) bool) error {
+		if err := runner.WaitHead(ctx); err != nil {
+			return err
+		}
+		rows, _, err := w.store.RoomsOf(ctx, user, "", 1000)
+		for i := range rows {
+			if err != nil || !yield(rows[i].ID) {
+				break
+			}
+		}
+		return err
+	})
 	w.cfg.Hub = newTestHub(t, w.cfg)
 	for _, f := range change {
 		f(&w.cfg)

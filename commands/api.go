@@ -100,6 +100,7 @@ type Preparer interface {
 // Profile is what others may see of a person.
 type Profile struct {
 	ID, Name, Color string
+	ClaimedBy       string // of a guest: the user that it turned out to be
 }
 
 // Users is the road to the streams of people.
@@ -108,6 +109,12 @@ type Users interface {
 	CreateGuest(ctx context.Context, name string) (Profile, error)
 	// Ensure makes the person where it is unknown (kind "local" or "clerk").
 	Ensure(ctx context.Context, id, kind, name string) (Profile, error)
+	// Claim says that a guest is a user, for good: CodeConflict where it is another's already. Repeated it changes nothing.
+	Claim(ctx context.Context, guest, user string) error
+	// Guests are those that the user claimed, in order.
+	Guests(ctx context.Context, user string) ([]string, error)
+	// ApplyDirectory takes over what the directory says of a person; see People.ApplyDirectory.
+	ApplyDirectory(ctx context.Context, c DirectoryChange) error
 	// Profile never fails: unknown or forgotten people have Name "" and a colour derived from the id. Cached.
 	Profile(ctx context.Context, id string) Profile
 	// Open returns the text of sealed, or ok false where the person's key is gone.

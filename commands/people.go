@@ -23,6 +23,9 @@ const (
 	KindClerk = "clerk"
 )
 
+// guestPrefix begins the ids of guests; nobody else's do.
+const guestPrefix = "guest_"
+
 // Bounds of the profiles kept in memory.
 const (
 	profilesKept    = 8192
@@ -62,7 +65,7 @@ func (p *People) CreateGuest(ctx context.Context, name string) (Profile, error) 
 	if err != nil {
 		return Profile{}, fmt.Errorf("id of a guest: %w", err)
 	}
-	return p.Ensure(ctx, "guest_"+hex.EncodeToString(u[:]), KindGuest, name)
+	return p.Ensure(ctx, guestPrefix+hex.EncodeToString(u[:]), KindGuest, name)
 }
 
 // Ensure implements Users. A person that is known keeps its name. Forgotten people (their key destroyed, or their stream ended by
@@ -80,7 +83,7 @@ func (p *People) Ensure(ctx context.Context, id, kind, name string) (Profile, er
 	}
 	var state person
 	err = p.streams.change(ctx, events.User(id), func(cs []*events.Commit) ([]events.Event, error) {
-		if state = foldPerson(cs); state.known {
+		if state = foldPerson(cs); state.known || state.deleted {
 			return nil, nil
 		}
 		sealed, err := p.sealer.Seal(ctx, id, name)
@@ -147,34 +150,52 @@ func (p *People) Forget(id string) { p.profiles.drop(id) }
 
 // person is the state of a user stream.
 type person struct {
-	known, deleted bool
-	name           events.Sealed
-	color          string
+	known, deleted      bool
+	kind                string
+	name, email, avatar events.Sealed
+	color               string
+	asOf                int64    // when the directory last changed what is known of them, Unix ms by its clock; 0: not known
+	claimedBy           string   // of a guest: the user that it turned out to be
+	guests              []string // that the user claimed, in order
 }
 
 func foldPerson(cs []*events.Commit) (s person) {
 	for _, c := range cs {
 		for i := range c.Events {
-			switch d := c.Events[i].Payload.(type) {
-			case *events.UserCreatedData:
-				s = person{known: true, name: d.Name, color: d.Color}
-			case *events.UserUpdatedData:
-				if d.Name != nil {
-					s.name = *d.Name
-				}
-				if d.Color != nil {
-					s.color = *d.Color
-				}
-			case *events.UserDeletedData:
-				s.deleted, s.name = true, ""
-			}
+			s.fold(c.Events[i].Payload)
 		}
 	}
 	return s
 }
 
+func (s *person) fold(payload any) {
+	switch d := payload.(type) {
+	case *events.UserCreatedData:
+		s.known, s.kind, s.asOf = true, d.Kind, d.AsOf
+		s.name, s.email, s.avatar, s.color = d.Name, d.Email, d.Avatar, d.Color
+	case *events.UserUpdatedData:
+		setWhere(&s.name, d.Name)
+		setWhere(&s.email, d.Email)
+		setWhere(&s.avatar, d.Avatar)
+		setWhere(&s.color, d.Color)
+		s.asOf = max(s.asOf, d.AsOf)
+	case *events.UserClaimedData:
+		s.claimedBy = d.By
+	case *events.UserLinkedData:
+		s.guests = append(s.guests, d.Guest)
+	case *events.UserDeletedData:
+		s.deleted, s.name, s.email, s.avatar = true, "", "", ""
+	}
+}
+
+func setWhere[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
 func (p *People) profile(ctx context.Context, id string, s person) Profile {
-	prof := Profile{ID: id, Color: s.color}
+	prof := Profile{ID: id, Color: s.color, ClaimedBy: s.claimedBy}
 	if prof.Color == "" {
 		prof.Color = ColorOf(id)
 	}

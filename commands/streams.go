@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/infinite-kanvas/kanvas/events"
@@ -30,11 +31,17 @@ func NewStreams(log Log, clock Clock) *Streams {
 // change appends the events that decide makes of the stream's commits, as one commit; none is no change. After a conflict or an unknown outcome
 // the stream is read and decide is called again, so it must see from the commits whether its own change is there already.
 func (s *Streams) change(ctx context.Context, stream events.Stream, decide func([]*events.Commit) ([]events.Event, error)) error {
+	return s.changeOnce(ctx, stream, events.Done{}, decide)
+}
+
+// changeOnce is change for something that may come again: the commit says that it completes done's key, where that is not empty, and nothing is
+// decided where a commit said so before.
+func (s *Streams) changeOnce(ctx context.Context, stream events.Stream, done events.Done, decide func([]*events.Commit) ([]events.Event, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
 	wait := 2 * time.Millisecond
 	for try := 1; ; try++ {
-		err := s.try(ctx, stream, decide)
+		err := s.try(ctx, stream, done, decide)
 		again := errors.Is(err, ErrSequence) || errors.Is(err, ErrUnknownOutcome)
 		if !again || try == maxTries {
 			return err
@@ -48,9 +55,9 @@ func (s *Streams) change(ctx context.Context, stream events.Stream, decide func(
 	}
 }
 
-func (s *Streams) try(ctx context.Context, stream events.Stream, decide func([]*events.Commit) ([]events.Event, error)) error {
+func (s *Streams) try(ctx context.Context, stream events.Stream, done events.Done, decide func([]*events.Commit) ([]events.Event, error)) error {
 	commits, err := s.read(ctx, stream)
-	if err != nil {
+	if err != nil || completed(commits, done.Key) {
 		return err
 	}
 	es, err := decide(commits)
@@ -68,6 +75,10 @@ func (s *Streams) try(ctx context.Context, stream events.Stream, decide func([]*
 			c.Events[i].ID = s.ids.next()
 		}
 	}
+	if done.Key != "" {
+		done.First, done.Last = c.First, c.Last()
+		c.Done = []events.Done{done}
+	}
 	payload, err := encode(c)
 	if err != nil {
 		return fmt.Errorf("encode commit of %s: %w", stream, err)
@@ -79,6 +90,13 @@ func (s *Streams) try(ctx context.Context, stream events.Stream, decide func([]*
 		return fmt.Errorf("append to %s: %w", stream, err)
 	}
 	return nil
+}
+
+// completed reports whether one of the commits completed the key.
+func completed(commits []*events.Commit, key string) bool {
+	return key != "" && slices.ContainsFunc(commits, func(c *events.Commit) bool {
+		return slices.ContainsFunc(c.Done, func(d events.Done) bool { return d.Key == key })
+	})
 }
 
 // read returns all commits of a stream, its chain verified.

@@ -118,6 +118,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"anonymous":           forge(t, jwt.SigningMethodHS256, tokens.key, kid, with("sub", "anon:1")),
 		"path as subject":     forge(t, jwt.SigningMethodHS256, tokens.key, kid, with("sub", "../x")),
 		"unknown kind":        forge(t, jwt.SigningMethodHS256, tokens.key, kid, with("kind", "admin")),
+		"another form of it":  parts[0] + "." + parts[1] + "." + parts[2][:20] + "\n" + parts[2][20:],
 		"too long":            signed + strings.Repeat("A", MaxTokenBytes),
 	}
 	for name, token := range bad {

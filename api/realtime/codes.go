@@ -30,16 +30,17 @@ type closing struct {
 }
 
 var (
-	byeSlow      = closing{CloseTooSlow, domain.CodeRateLimited, "too slow, resume"}
-	byeGoingAway = closing{CloseGoingAway, "", "server going away"}
-	byeReplaced  = closing{CloseReplaced, domain.CodeConflict, "replaced by another socket of the same client"}
-	byeReadOnly  = closing{CloseReadOnly, domain.CodeReadOnly, "the room can't be served now, resume later"}
-	byeDeleted   = closing{CloseNotFound, domain.CodeNotFound, "the room was deleted"}
-	byeNotFound  = closing{CloseNotFound, domain.CodeNotFound, "no such room"}
-	byeForbidden = closing{CloseForbidden, domain.CodeForbidden, "no longer a right to the room"}
-	byeTooMany   = closing{CloseTooMany, domain.CodeRateLimited, "too many frames"}
-	byeLate      = closing{CloseHelloLate, domain.CodeUnauthenticated, "no hello in time"}
-	byeExpired   = closing{CloseUnauthenticated, domain.CodeUnauthenticated, "authenticate anew"}
+	byeSlow        = closing{CloseTooSlow, domain.CodeRateLimited, "too slow, resume"}
+	byeGoingAway   = closing{CloseGoingAway, "", "server going away"}
+	byeReplaced    = closing{CloseReplaced, domain.CodeConflict, "replaced by another socket of the same client"}
+	byeReadOnly    = closing{CloseReadOnly, domain.CodeReadOnly, "the room can't be served now, resume later"}
+	byeDeleted     = closing{CloseNotFound, domain.CodeNotFound, "the room was deleted"}
+	byeDeletedUser = closing{CloseUnauthenticated, domain.CodeUnauthenticated, "this user was deleted"}
+	byeNotFound    = closing{CloseNotFound, domain.CodeNotFound, "no such room"}
+	byeForbidden   = closing{CloseForbidden, domain.CodeForbidden, "no longer a right to the room"}
+	byeTooMany     = closing{CloseTooMany, domain.CodeRateLimited, "too many frames"}
+	byeLate        = closing{CloseHelloLate, domain.CodeUnauthenticated, "no hello in time"}
+	byeExpired     = closing{CloseUnauthenticated, domain.CodeUnauthenticated, "authenticate anew"}
 )
 
 // byeError is how a socket ends that was refused with err.

@@ -182,3 +182,15 @@ func (h *Hub) Drain(ctx context.Context) error {
 	h.work.Wait()
 	return err
 }
+
+// CloseUser ends the sockets that a user has here, as not authenticated any more.
+func (h *Hub) CloseUser(userID string) {
+	for _, s := range h.allSockets() {
+		s.mu.Lock()
+		p := s.peer
+		s.mu.Unlock()
+		if p != nil && p.who.UserID == userID {
+			s.finish(byeDeletedUser)
+		}
+	}
+}

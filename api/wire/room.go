@@ -32,7 +32,7 @@ func AppendUser(dst []byte, id, name, color string) []byte {
 	return append(appendString(append(dst, ','), "color", color), '}')
 }
 
-// AppendParticipants appends a JSON array of `{"user_id","name","color","role","joined_at"?}`.
+// AppendParticipants appends a JSON array of `{"user_id","name","color","role","claimed_by"?,"joined_at"?}`.
 func (e Encoder) AppendParticipants(ctx context.Context, dst []byte, list []domain.Participant) []byte {
 	p := e.people(ctx)
 	dst = append(dst, '[')
@@ -56,6 +56,9 @@ func (p *people) appendParticipant(dst []byte, d *domain.Participant) []byte {
 	dst = appendString(append(dst, ','), "name", who.Name)
 	dst = appendString(append(dst, ','), "color", who.Color)
 	dst = appendString(append(dst, ','), "role", string(d.Role))
+	if who.ClaimedBy != "" {
+		dst = appendString(append(dst, ','), "claimed_by", who.ClaimedBy)
+	}
 	if d.JoinedAt > 0 {
 		dst = appendTime(append(dst, ','), "joined_at", d.JoinedAt)
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Profile    string         // file that a CPU profile is written to; empty: none
 
 	Fal            Fal
+	Clerk          Clerk
 	Cloudflare     Cloudflare
 	Upstash        Upstash
 	RatePrefix     string // of the keys that limits on rates are counted under
@@ -87,7 +88,7 @@ func settings() []setting {
 	}
 	list := func(f func(*Config) *[]string) (func(*Config, string) error, func(*Config) string) {
 		return func(c *Config, v string) error { *f(c) = split(v); return nil },
-			func(c *Config) string { return strings.Join(*f(c), ",") }
+			func(c *Config) string { return join(*f(c)) }
 	}
 	all := []setting{}
 	add := func(flag, env, help string) func(func(*Config, string) error, func(*Config) string) {
@@ -149,8 +150,10 @@ func settings() []setting {
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
-	return slices.Concat(all, cloudflareSettings(), falSettings())
+	return slices.Concat(all, cloudflareSettings(), clerkSettings(), falSettings())
 }
+
+func join(list []string) string { return strings.Join(list, ",") }
 
 func split(v string) []string {
 	var out []string
