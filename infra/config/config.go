@@ -283,7 +283,7 @@ func (c *Config) problems() []error {
 	if c.MaxSockets < 1 || c.PerAddress < 1 {
 		bad("max-sockets and max-sockets-per-address: at least 1")
 	}
-	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems(), c.Fal.problems())
+	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems(), c.Clerk.problems(), c.Fal.problems())
 }
 
 // Loopback reports whether the server listens on a loopback address only.
