@@ -129,8 +129,7 @@ func unmet(t *testing.T, all series, expr, legendFormat string) (missing []strin
 	}
 	kept := map[string]bool{} // labels that the answer has
 	selectors := 0
-	var walk func(e metricsql.Expr)
-	walk = func(e metricsql.Expr) {
+	walk := func(e metricsql.Expr) {
 		switch x := e.(type) {
 		case *metricsql.MetricExpr:
 			selectors++

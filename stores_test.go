@@ -93,12 +93,21 @@ func (p *person) add(room, id, src string) (int, string) {
 
 func (p *person) get(method, path string, body []byte) (int, http.Header, []byte) {
 	p.t.Helper()
+	return p.ask(method, path, body)
+}
+
+// ask is get with further headers, in pairs.
+func (p *person) ask(method, path string, body []byte, headers ...string) (int, http.Header, []byte) {
+	p.t.Helper()
 	req, err := http.NewRequest(method, "http://"+p.s.addr+path, bytes.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+p.token)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: time.Minute}
 	res, err := client.Do(req)
 	if err != nil {
@@ -174,6 +183,19 @@ func TestPicturesInR2(t *testing.T) {
 	key, ok := strings.CutPrefix(to, "https://pictures.example.com/")
 	if o, err := bucket.Head(t.Context(), key); !ok || err != nil || o.Size != int64(len(bytes1)) || o.ContentType != "image/png" {
 		t.Errorf("redirected to %s, which is %+v: %v", to, o, err)
+	}
+
+	for _, asset := range []string{open, closed} { // under CORS, in parts, and what is known already
+		if status, _, body := ann.ask("GET", asset, nil, "Origin", "http://"+s.addr); status != http.StatusOK || !bytes.Equal(body, bytes1) {
+			t.Errorf("under CORS: %d, %d bytes", status, len(body))
+		}
+		status, header, body := ann.ask("GET", asset, nil, "Sec-Fetch-Mode", "cors", "Range", "bytes=2-5")
+		if status != http.StatusPartialContent || !bytes.Equal(body, bytes1[2:6]) {
+			t.Errorf("range: %d %x", status, body)
+		}
+		if status, _, body := ann.ask("GET", asset, nil, "Sec-Fetch-Mode", "cors", "If-None-Match", header.Get("ETag")); status != http.StatusNotModified || len(body) > 0 {
+			t.Errorf("known already: %d, %d bytes", status, len(body))
+		}
 	}
 
 	s3.Stop()

@@ -34,6 +34,7 @@ type Config struct {
 	IdleAfter     time.Duration // a room without watch or request is unloaded after this; 60 s
 	MaxRooms      int           // loaded at once; 4,096. Beyond it idle rooms go early, and where none is idle loads are refused
 	LoadTimeout   time.Duration // of one room; 30 s
+	SnapshotWait  time.Duration // for one snapshot, of LoadTimeout; 10 s. The log has everything, and a store that is away must not hold up a room
 	LoadsAtOnce   int           // 16
 	AppendTimeout time.Duration // of one append; 5 s
 	UnknownFor    time.Duration // how long an unknown outcome is looked into before it is told to the clients; 15 s
@@ -49,6 +50,7 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.IdleAfter, 60*time.Second)
 	setDefault(&c.LoadTimeout, 30*time.Second)
+	setDefault(&c.SnapshotWait, 10*time.Second)
 	setDefault(&c.AppendTimeout, 5*time.Second)
 	setDefault(&c.UnknownFor, 15*time.Second)
 	setDefault(&c.MaxRooms, 4096)

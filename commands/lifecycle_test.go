@@ -3,6 +3,7 @@ package commands_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,6 +133,48 @@ func TestDamagedSnapshotsCostTimeOnly(t *testing.T) {
 		objects.m[k] = []byte("{}")
 	}
 	check("all damaged")
+}
+
+// away is an object store that does not answer: by an error, or not at all.
+type away struct {
+	*memoryObjects
+	hangs bool
+	gets  atomic.Int64
+}
+
+func (a *away) Get(ctx context.Context, key string, _, _ int64) (io.ReadCloser, commands.Object, error) {
+	a.gets.Add(1)
+	if a.hangs {
+		<-ctx.Done()
+		return nil, commands.Object{}, ctx.Err()
+	}
+	return nil, commands.Object{}, fmt.Errorf("get %s: %w", key, commands.ErrObjectsDown)
+}
+
+// TestAStoreThatIsAwayCostsTimeOnly: rooms load from the log, after one look for a snapshot.
+func TestAStoreThatIsAwayCostsTimeOnly(t *testing.T) {
+	log := openLog(t)
+	objects, rows := newObjects(), &snapshotRows{}
+	d := newNode(t, log, func(c *commands.Config) { c.Objects, c.Snapshots = objects, rows })
+	createRoom(t, d, "r")
+	for i := range 3 {
+		mustDo(t, d, "r", by(owner, add(t, fmt.Sprint("e", i))))
+		writeSnapshot(t, d, log, objects, rows, "r")
+	}
+	want, err := d.View(testContext(t), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hangs := range []bool{false, true} {
+		a := &away{memoryObjects: objects, hangs: hangs}
+		cold := newNode(t, log, func(c *commands.Config) {
+			c.Objects, c.Snapshots, c.SnapshotWait = a, rows, 10*time.Millisecond
+		})
+		v, err := cold.View(testContext(t), "r")
+		if err != nil || v.Revision != want.Revision || canvasOf(v.Elements) != canvasOf(want.Elements) || a.gets.Load() != 1 {
+			t.Errorf("hangs %v: %d looks, %v", hangs, a.gets.Load(), err)
+		}
+	}
 }
 
 func TestDrain(t *testing.T) {

@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	snapshotTries    = 3                // snapshots tried before a room is read from its first commit
-	maxSnapshotBytes = 256 << 20        // of one snapshot object; larger ones are not ours
-	snapshotTimeout  = 10 * time.Second // of reading one: the log has everything, and a store that is away must not hold up a room
+	snapshotTries    = 3         // snapshots tried before a room is read from its first commit
+	maxSnapshotBytes = 256 << 20 // of one snapshot object; larger ones are not ours
 )
 
 // load fills a slot: the log's watch first, so that nothing is missed between reading and following, then snapshot and tail. It ends when
@@ -112,7 +111,7 @@ func (d *Dispatcher) snapshot(ctx context.Context, roomID string, revision uint6
 }
 
 func (d *Dispatcher) readSnapshot(ctx context.Context, roomID string, ref SnapshotRef) (*domain.Room, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.SnapshotWait)
 	defer cancel()
 	body, o, err := d.cfg.Objects.Get(ctx, ref.Key, 0, -1)
 	if err != nil {

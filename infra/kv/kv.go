@@ -57,7 +57,7 @@ func checkKey(key string) error {
 	case key == "" || len(key) > maxKey:
 		return errors.New("a key is 1 to 512 bytes")
 	case key == "." || key == "..":
-		return errors.New("a key can't be . or ..")
+		return errors.New("one or two dots are no key")
 	case !utf8.ValidString(key):
 		return errors.New("a key is UTF-8")
 	}

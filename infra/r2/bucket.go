@@ -68,9 +68,12 @@ type Bucket struct {
 	metrics *objects.Metrics
 	memory  *semaphore.Weighted
 	logger  *slog.Logger
-	rest    time.Duration
+	times   times
 	down    atomic.Pointer[outage] // nil: the last call was answered
 }
+
+// times are the bounds of what is waited for; see the constants.
+type times struct{ call, stall, rest time.Duration }
 
 // outage is that a call was not answered.
 type outage struct {
@@ -99,7 +102,7 @@ func Open(cfg Config) (*Bucket, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Bucket{name: cfg.Bucket, logger: logger, rest: restTimeout, api: api, presign: s3.NewPresignClient(api), metrics: metrics, memory: semaphore.NewWeighted(memory)}, nil
+	return &Bucket{name: cfg.Bucket, logger: logger, times: times{callTimeout, stallTimeout, restTimeout}, api: api, presign: s3.NewPresignClient(api), metrics: metrics, memory: semaphore.NewWeighted(memory)}, nil
 }
 
 // newHTTP is a client that keeps enough connections for everybody who loads pictures. Deadlines are the calls'.
@@ -113,7 +116,7 @@ func newHTTP() *http.Client {
 
 // Ping reports whether the bucket is there and the keys open it.
 func (b *Bucket) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	_, err := b.api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
 	return b.failed("ping", "", err)
@@ -142,7 +145,7 @@ func (b *Bucket) observe(op string, began time.Time, err error) {
 	case errors.Is(err, commands.ErrObjectsDown):
 		out := &outage{err: err}
 		if status, _ := answer(err); status == 0 {
-			out.until = time.Now().Add(b.rest)
+			out.until = time.Now().Add(b.times.rest)
 		}
 		if b.down.Swap(out) == nil {
 			b.logger.Warn("objects: the store does not answer", slog.String("event", "objects_down"), slog.Any("error", err))
@@ -155,8 +158,8 @@ func (b *Bucket) observe(op string, began time.Time, err error) {
 }
 
 // sendTimeout is how long n bytes may take to be sent.
-func sendTimeout(n int64) time.Duration {
-	return callTimeout + time.Duration(n/slowest)*time.Second
+func (b *Bucket) sendTimeout(n int64) time.Duration {
+	return b.times.call + time.Duration(n/slowest)*time.Second
 }
 
 // failed says what was tried and sorts the error: ErrNoObject where there is nothing, ErrObjectsDown where the store gave no answer or

@@ -21,7 +21,7 @@ func parts(size int64) int { return int((size + PartSize - 1) / PartSize) }
 
 // putParts streams a large object in parts, a few at a time, and gives it up where anything fails.
 func (b *Bucket) putParts(ctx context.Context, key, contentType string, body io.Reader, size int64) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout(size))
+	ctx, cancel := context.WithTimeout(ctx, b.sendTimeout(size))
 	defer cancel()
 	made, err := b.api.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, ContentType: &contentType, CacheControl: cacheControl(key)})
 	if err != nil {
@@ -71,7 +71,7 @@ func (u *upload) send(ctx context.Context, body io.Reader, size int64) error {
 }
 
 func (u *upload) part(ctx context.Context, i int, buf []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout(int64(len(buf))))
+	ctx, cancel := context.WithTimeout(ctx, u.b.sendTimeout(int64(len(buf))))
 	defer cancel()
 	number := aws.Int32(int32(i + 1))
 	u.sums[i] = md5.Sum(buf)

@@ -79,7 +79,7 @@ func (b *Bucket) StartParts(ctx context.Context, key, contentType string, size i
 	if size <= 0 || size > MaxSize {
 		return "", nil, fmt.Errorf("r2: put %s: %d bytes are not 1 to %d", key, size, int64(MaxSize))
 	}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
+	call, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	made, err := b.api.CreateMultipartUpload(call, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, ContentType: &contentType, CacheControl: cacheControl(key)})
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *Bucket) FinishParts(ctx context.Context, key, id string, etags []string
 	for i := range etags {
 		u.done = append(u.done, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: &etags[i]})
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	_, err := u.complete(ctx)
 	return err

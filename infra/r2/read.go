@@ -18,7 +18,7 @@ import (
 )
 
 // errStalled is why a body ends that nothing came of for stallTimeout.
-var errStalled = errors.New("no bytes came for 30 s")
+var errStalled = errors.New("no bytes came for too long")
 
 // Get implements commands.Objects. An offset beyond the end gives no bytes.
 func (b *Bucket) Get(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, o commands.Object, err error) {
@@ -44,7 +44,7 @@ func (b *Bucket) Get(ctx context.Context, key string, offset, length int64) (bod
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	watch := time.AfterFunc(callTimeout, func() { cancel(context.DeadlineExceeded) })
+	watch := time.AfterFunc(b.times.call, func() { cancel(context.DeadlineExceeded) })
 	out, err := b.api.GetObject(ctx, in)
 	watch.Stop()
 	if err != nil {
@@ -100,7 +100,7 @@ type stream struct {
 
 func (s *stream) Read(p []byte) (int, error) {
 	began := time.Now()
-	watch := time.AfterFunc(stallTimeout, func() { s.cancel(errStalled) })
+	watch := time.AfterFunc(s.b.times.stall, func() { s.cancel(errStalled) })
 	n, err := s.body.Read(p)
 	watch.Stop()
 	s.took += time.Since(began)
@@ -131,7 +131,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (o commands.Object, err e
 	}
 	began := time.Now()
 	defer func() { b.observe("head", began, err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	out, err := b.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
 	if err != nil {
@@ -160,7 +160,7 @@ func (b *Bucket) List(ctx context.Context, prefix string, yield func(commands.Ob
 func (b *Bucket) listPage(ctx context.Context, pages *s3.ListObjectsV2Paginator) (page *s3.ListObjectsV2Output, err error) {
 	began := time.Now()
 	defer func() { b.observe("list", began, err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	return pages.NextPage(ctx)
 }
@@ -185,7 +185,7 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 func (b *Bucket) deleteSome(ctx context.Context, keys []string) (err error) {
 	began := time.Now()
 	defer func() { b.observe("delete", began, err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.times.call)
 	defer cancel()
 	list := make([]types.ObjectIdentifier, len(keys))
 	for i := range keys {

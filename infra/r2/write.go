@@ -69,7 +69,7 @@ func (b *Bucket) putOne(ctx context.Context, key, contentType string, body io.Re
 	if onlyNew {
 		in.IfNoneMatch = aws.String("*")
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout(size))
+	ctx, cancel := context.WithTimeout(ctx, b.sendTimeout(size))
 	defer cancel()
 	began := time.Now()
 	out, err := b.api.PutObject(ctx, in)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -386,4 +387,44 @@ func TestSomebodyElseSendsTheParts(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestASilentStoreHasDeadlines: a store that takes a call and says nothing, or stops in the middle of a body, is away.
+func TestASilentStoreHasDeadlines(t *testing.T) {
+	silent := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is noticed
+		if strings.HasSuffix(r.URL.Path, "/half") {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write(make([]byte, 10))
+			w.(http.Flusher).Flush()
+		}
+		<-silent
+	}))
+	t.Cleanup(func() { close(silent); srv.Close() })
+	b, err := Open(Config{Endpoint: srv.URL, AccessKey: "a", SecretKey: "s", Bucket: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	b.times = times{call: 50 * time.Millisecond, stall: 50 * time.Millisecond}
+	_, _, get := b.Get(ctx, "k", 0, -1)
+	_, head := b.Head(ctx, "k")
+	for name, err := range map[string]error{
+		"get": get, "head": head, "put": b.Put(ctx, "k", "text/plain", strings.NewReader("x"), 1), "delete": b.Delete(ctx, "k"), "ping": b.Ping(ctx),
+		"list": b.List(ctx, "", func(commands.Object) bool { return true }),
+	} {
+		if !errors.Is(err, commands.ErrObjectsDown) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.times.call = time.Minute
+	body, _, err := b.Get(ctx, "half", 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, body); n != 10 || !errors.Is(err, commands.ErrObjectsDown) {
+		t.Errorf("half a body: %d bytes, %v", n, err)
+	}
+	_ = body.Close() // it failed already
 }
