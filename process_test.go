@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func startServer(t *testing.T, dir, listen string, env ...string) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, cmd: exec.Command(bin, "serve", "--listen", listen, "--data", dir), out: &lockedBuffer{}, done: make(chan error, 1)}
-	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Env = slices.Concat(os.Environ(), cloudflareEnv(t, dir), env)
 	pipe, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,11 @@ func tool(t *testing.T, args ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, bin, args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, bin, args...)
+	if dir := dataOf(args); dir != "" {
+		cmd.Env = append(os.Environ(), cloudflareEnv(t, dir)...)
+	}
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 

@@ -29,7 +29,7 @@ func TestPartysocket(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "parties.test.mjs")
 	cmd.Dir = "parties_npm"
-	cmd.Env = append(os.Environ(), "KANVAS_HOST="+strings.TrimPrefix(base, "ws://"))
+	cmd.Env = append(os.Environ(), "KANVAS_HOST="+strings.TrimPrefix(base, "ws://"), "KANVAS_PUBLIC_URL="+publicURL)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

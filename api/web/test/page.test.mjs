@@ -308,7 +308,7 @@ describe('when the server is killed', () => {
     assert.match(await status(ada.page), new RegExp(`^offline – ${waiting} changes waiting$`));
     await shot(ada.page, '3-offline');
 
-    world.server = await startServer({ data: world.data, address: world.server.address });
+    world.server = await startServer({ data: world.data, listen: world.server.listen });
     await converged();
     for (const { page } of [ada, grace]) assert.match(await status(page), /^saved to #\d+$/);
     const now = await element(grace.page, box);

@@ -92,7 +92,7 @@ it('four clients of two protocols go on over a kill -9, and the tables come out 
   const acknowledged = await Promise.all(people.map(({ page }) => page.evaluate(() => window.__kanvas.revision)));
   old[0].send('image:add', { id: 'while-away', src: 'https://example.com/a.png', x: 5, y: 5, width: 10, height: 10, rotation: 0 });
   const opened = old.map((client) => client.opened);
-  world.server = await startServer({ data: world.data, address: world.server.address });
+  world.server = await startServer({ data: world.data, listen: world.server.listen });
 
   for (const { page } of people) await live(page);
   for (const [i, client] of old.entries()) await eventually('the old client is back', () => client.opened > opened[i], 20_000);

@@ -3,11 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** Starts `$KANVAS_BIN serve` and waits for its "listening" line. `address` '127.0.0.1:0' picks a free port. */
-export async function startServer({ data, address = '127.0.0.1:0' }) {
+/** Where clients go instead: a Worker in front of the server, which expects it at `KANVAS_BEHIND`. */
+const front = process.env.KANVAS_FRONT;
+
+/** Starts `$KANVAS_BIN serve` and waits for its "listening" line. `listen` '127.0.0.1:0' picks a free port; a later start takes the first one's. */
+export async function startServer({ data, listen = process.env.KANVAS_BEHIND ?? '127.0.0.1:0' }) {
   const binary = process.env.KANVAS_BIN;
   if (!binary) throw new Error('KANVAS_BIN must name the server binary: run "make browser", or "go build" and set it');
-  const child = spawn(binary, ['serve', '--listen', address, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['serve', '--listen', listen, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });
   const log = [];
   const listening = new Promise((resolve, reject) => {
     const line = (text) => {
@@ -23,8 +26,9 @@ export async function startServer({ data, address = '127.0.0.1:0' }) {
   const exited = once(child, 'exit');
   const where = await listening;
   return {
-    address: where,
-    url: `http://${where}`,
+    listen: where,
+    address: front ? new URL(front).host : where,
+    url: front ?? `http://${where}`,
     log,
     async kill(signal) {
       child.kill(signal);
