@@ -14,7 +14,7 @@ export SIM_SEEDS CRASH_ROUNDS
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: ## serve on defaults (needs Go alone); prints the address of the page
@@ -38,6 +38,10 @@ check: ## formatting, vet, staticcheck
 .PHONY: race
 race: ## Go tests with the race detector
 	$(GO) test -race -timeout 20m ./...
+
+.PHONY: test-cloudflare
+test-cloudflare: deps ## the end-to-end tests with D1 and KV on workerd and R2 on an S3 server; all browser tests through the Worker
+	KANVAS_TEST_CLOUDFLARE=1 $(GO) test -timeout 40m -count=1 -v .
 
 .PHONY: sim
 sim: ## seeded simulation alone: SIM_SEED=n for one seed, SIM_SEEDS=n for many

@@ -28,6 +28,8 @@ const (
 	assetCache = "max-age=31536000, immutable"
 	// elsewhereCache is of a redirect: a room may be private tomorrow.
 	elsewhereCache = "max-age=300"
+	// signedFor is how long a signed address of a picture stays the same; it is good for at least as long.
+	signedFor = 24 * time.Hour
 	// inertCSP keeps whatever somebody uploaded from doing anything when it is opened by its address.
 	inertCSP = "default-src 'none'; sandbox"
 )
@@ -84,6 +86,10 @@ func (a *API) elsewhere(c echo.Context, row *projections.AssetRow, public bool) 
 	base := a.cfg.PublicObjects
 	if base == "" || !public || !shownTypes[row.ContentType] || c.Request().Header.Get("Origin") != "" || c.Request().Header.Get("Sec-Fetch-Mode") == "cors" {
 		return "", false
+	}
+	if a.cfg.Edge != nil {
+		// Signed, so that the Worker needn't wait until D1 knows that the picture is public; the same for a day, so that browsers keep it.
+		return a.cfg.Edge.PictureURL(base, row.Key, a.cfg.Clock().UTC().Truncate(signedFor).Add(2*signedFor)), true
 	}
 	return strings.TrimSuffix(base, "/") + "/" + (&url.URL{Path: row.Key}).EscapedPath(), true
 }

@@ -30,6 +30,14 @@ type Worker struct {
 	origin  *origin // nil where WithVar says ORIGIN
 }
 
+// Stop ends the process of a Worker that Start ran; its directory can then be opened by others. Stopping twice is fine.
+func (w *Worker) Stop(t testing.TB) {
+	t.Helper()
+	if err := w.process.stop(); err != nil {
+		t.Errorf("stop workerd: %v", err)
+	}
+}
+
 // Serve makes h the server behind the Worker, until the test ends. Without it a shared Worker's server hangs up on every request.
 func (w *Worker) Serve(t testing.TB, h http.Handler) {
 	t.Helper()
@@ -119,12 +127,8 @@ func Start(t testing.TB, opts ...Option) *Worker {
 	if err != nil {
 		t.Fatalf("start workerd: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := p.stop(); err != nil {
-			t.Errorf("stop workerd: %v", err)
-		}
-	})
 	w := p.worker(s)
+	t.Cleanup(func() { w.Stop(t) })
 	if !o.raw {
 		w.migrate(t)
 	}

@@ -49,6 +49,7 @@ type process struct {
 	urls    map[string]string
 	entry   string
 	mu      sync.Mutex // one command at a time
+	stopped sync.Once
 }
 
 type answer struct {
@@ -175,8 +176,13 @@ func (p *process) tell(c command) error {
 	return err
 }
 
-// stop ends the process and what it started, and waits for it.
-func (p *process) stop() error {
+// stop ends the process and what it started, and waits for it; only the first call does something.
+func (p *process) stop() (err error) {
+	p.stopped.Do(func() { err = p.end() })
+	return err
+}
+
+func (p *process) end() error {
 	p.input.Close()
 	timer := time.AfterFunc(stopWithin, func() { p.cmd.Process.Kill() })
 	for range p.answers { // until its output is closed: Wait must not be called before

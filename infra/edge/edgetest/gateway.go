@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/migrations"
@@ -82,4 +83,17 @@ func (w *Worker) call(t testing.TB, method, path string, body []byte) (int, []by
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return res.StatusCode, answer
+}
+
+// Value reads a KV entry through the gateway; "" where there is none.
+func (w *Worker) Value(t testing.TB, key string) string {
+	t.Helper()
+	status, answer := w.call(t, http.MethodGet, fmt.Sprintf("accounts/%s/storage/kv/namespaces/%s/values/%s", w.Account, w.Namespace, url.PathEscape(key)), nil)
+	if status == http.StatusNotFound {
+		return ""
+	}
+	if status != http.StatusOK {
+		t.Fatalf("value of %s: %d %s", key, status, answer)
+	}
+	return string(answer)
 }
