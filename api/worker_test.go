@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infinite-kanvas/kanvas/api/auth"
 )
@@ -83,4 +84,42 @@ func TestTheWorkerMayAskUnderAnotherName(t *testing.T) {
 	if got := ask("x"); got != 421 {
 		t.Errorf("somebody else: %d", got)
 	}
+}
+
+func TestPublicPicturesAreRedirectedWithASignature(t *testing.T) {
+	edge, err := auth.NewEdge(workerSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) { c.Edge, c.EdgeObjects, c.PublicObjects = edge, true, "https://kanvas.example.com/" })
+	ada := w.guest("Ada")
+	data, _ := picture(t)
+	address := func(room string) string {
+		path := w.room(ada, room, room)
+		w.call("POST", path+"/commands", ada.token, commandsBody(cmd{"command": "element.add", "data": cmd{"element": cmd{"id": "p", "type": "image", "src": data}}})).ok(200)
+		return w.call("GET", path+"/canvas", ada.token, nil).ok(200).list("elements")[0].(cmd)["src"].(string)
+	}
+	src := address("public")
+	r, err := http.NewRequest("GET", w.server.URL+src, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusFound || res.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Fatalf("%d %v", res.StatusCode, res.Header)
+	}
+	row, err := w.store.AssetByID(soon(t), strings.TrimPrefix(src, "/v1/assets/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := w.clock.now().UTC()
+	tomorrow := now.Truncate(24 * time.Hour).Add(48 * time.Hour)
+	if got, want := res.Header.Get("Location"), edge.PictureURL("https://kanvas.example.com", row.Key, tomorrow); got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+	w.call("GET", address("private"), ada.token, nil).ok(200) // never a private one
 }
