@@ -13,7 +13,7 @@ import (
 
 // onCloudflare says that the end-to-end tests run with D1 and KV on workerd and R2 on an S3 server in place of the defaults
 // (make test-cloudflare).
-var onCloudflare = os.Getenv("KANVAS_TEST_CLOUDFLARE") != ""
+func onCloudflare() bool { return os.Getenv("KANVAS_TEST_CLOUDFLARE") != "" }
 
 // cloudflareOf remembers what stands for Cloudflare by data directory: a server that is started again on it, and its tools, need the same.
 var cloudflareOf struct {
@@ -25,7 +25,7 @@ var cloudflareOf struct {
 // defaults, or the test has set up Cloudflare itself.
 func cloudflareEnv(t *testing.T, dir string) []string {
 	t.Helper()
-	if !onCloudflare || os.Getenv("KANVAS_GATEWAY_URL") != "" || os.Getenv("R2_ACCESS_KEY_ID") != "" {
+	if !onCloudflare() || os.Getenv("KANVAS_GATEWAY_URL") != "" || os.Getenv("R2_ACCESS_KEY_ID") != "" {
 		return nil
 	}
 	cloudflareOf.mu.Lock()

@@ -180,6 +180,7 @@ func TestD1StopsNobody(t *testing.T) {
 			s.stop()
 		})
 	}
+	t.Setenv("KANVAS_TEST_CLOUDFLARE", "")
 	out, err := tool(t, "rebuild", "--target", "d1", "--data", t.TempDir())
 	if err == nil || !strings.Contains(out, "D1_DATABASE_ID") {
 		t.Errorf("without D1: %v %s", err, out)

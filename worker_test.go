@@ -68,7 +68,7 @@ func (f *front) node(t *testing.T, dir, file string, env ...string) string {
 // server go through the Worker, and tables, caches and objects are on its D1, KV and R2. KANVAS_TEST_CLOUDFLARE runs all of them.
 func TestBrowsersThroughTheWorker(t *testing.T) {
 	files := []string{"together.test.mjs"}
-	if onCloudflare {
+	if onCloudflare() {
 		files = append(files, "page.test.mjs", "saving.test.mjs")
 	}
 	for _, file := range files {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,15 @@ func TestWranglerAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for { // and answers the server's close
+			if _, _, err := ws.Read(t.Context()); err != nil {
+				return
+			}
+		}
+	})
+	defer reading.Wait()
 	defer ws.CloseNow()
 	wait := func(what string, there func() bool) {
 		t.Helper()
