@@ -41,5 +41,8 @@ func outsideChecks(c *call) ([]doctor.Check, error) {
 	if c.cfg.Upstash.URL != "" {
 		checks = append(checks, doctor.Upstash(c.cfg.Upstash.URL, c.cfg.Upstash.Token))
 	}
+	if c.cfg.Fal.Key != "" {
+		checks = append(checks, doctor.Fal(c.cfg.Fal.Key, falAddress))
+	}
 	return checks, nil
 }

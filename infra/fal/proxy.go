@@ -68,6 +68,7 @@ func New(c Config) (*Proxy, error) {
 	p := &Proxy{key: c.Key, models: c.Models, secrets: secretsOf(c.Key), log: c.Logger, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "kanvas_fal_seconds", Help: "Time until fal.ai's answer began, by kind of call and class of status.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 	}, []string{"kind", "status"})}
+	p.seconds.WithLabelValues(string(commands.FalRun), "2xx") // so that it is shown before the first call
 	if c.Registerer != nil {
 		if err := c.Registerer.Register(p.seconds); err != nil {
 			return nil, fmt.Errorf("fal: metrics: %w", err)
