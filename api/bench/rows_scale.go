@@ -258,13 +258,20 @@ func rowSlow(ctx context.Context, e *env) ([]Result, error) {
 		return nil, err
 	}
 	defer fast.Close()
+	// A picture: old clients are shown nothing else, and the slow ones must be sent every edit.
+	if err := v.command(2, "element.add", addPicture("pic")); err != nil {
+		return nil, err
+	}
+	if err := v.wait(ctx, 2); err != nil {
+		return nil, err
+	}
 	var got atomic.Int64
 	fast.onFrame = func(m []byte) { got.Add(int64(bytes.Count(m, []byte(`"type":"element.`)))) }
 	go func() { fast.ended(fast.loop()) }()
 	paced := func(first uint64) (time.Duration, error) {
 		v.latencies = nil
 		for i := range uint64(400) {
-			if err := v.command(first+i, "element.patch", patch("s", int(i))); err != nil {
+			if err := v.command(first+i, "element.patch", patch("pic", int(i))); err != nil {
 				return 0, err
 			}
 			if err := v.wait(ctx, first+i); err != nil {
@@ -274,7 +281,7 @@ func rowSlow(ctx context.Context, e *env) ([]Result, error) {
 		}
 		return v.latencies.q(.99), nil
 	}
-	alone, err := paced(2)
+	alone, err := paced(3)
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +302,7 @@ func rowSlow(ctx context.Context, e *env) ([]Result, error) {
 		return nil, err
 	}
 	// Then as much as fills every queue: 4 MiB of commits to each.
-	if _, _, err := v.flood(ctx, 10_000, 64, time.Duration(e.seconds)*time.Second); err != nil {
+	if _, _, err := v.flood(ctx, "pic", 10_000, 64, time.Duration(e.seconds)*time.Second); err != nil {
 		return nil, err
 	}
 	after, err := p.rss()

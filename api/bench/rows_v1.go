@@ -104,7 +104,7 @@ func rowFloodV1(ctx context.Context, e *env) ([]Result, error) {
 		return nil, err
 	}
 	defer v.Close()
-	single, _, err := v.flood(ctx, 2, 1, time.Second)
+	single, _, err := v.flood(ctx, "s", 2, 1, time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func rowFloodV1(ctx context.Context, e *env) ([]Result, error) {
 	}
 	before, cpu0 := count(), mustCPU(p)
 	began := time.Now()
-	rate, n, err := v.flood(ctx, 1_000_000, 64, time.Duration(e.seconds)*time.Second)
+	rate, n, err := v.flood(ctx, "s", 1_000_000, 64, time.Duration(e.seconds)*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +150,13 @@ func rowFloodV1(ctx context.Context, e *env) ([]Result, error) {
 	return append(res, ratio), nil
 }
 
-// flood keeps window commands in flight for d and returns acks per second and how many.
-func (v *v1client) flood(ctx context.Context, first uint64, window int, d time.Duration) (float64, int, error) {
+// flood keeps window commands on an element in flight for d and returns acks per second and how many.
+func (v *v1client) flood(ctx context.Context, id string, first uint64, window int, d time.Duration) (float64, int, error) {
 	began, n := time.Now(), 0
 	next, done := first, first-1
 	for time.Since(began) < d {
 		for next <= done+uint64(window) {
-			if err := v.command(next, "element.patch", patch("s", int(next))); err != nil {
+			if err := v.command(next, "element.patch", patch(id, int(next))); err != nil {
 				return 0, 0, err
 			}
 			next++

@@ -164,6 +164,10 @@ func addShape(id string) []byte {
 	return fmt.Appendf(nil, `{"element":{"id":%q,"type":"shape","shape":"rect","x":0,"y":0,"width":320,"height":200,"rotation":0,"fill":"#FF6B6B"}}`, id)
 }
 
+func addPicture(id string) []byte {
+	return fmt.Appendf(nil, `{"element":{"id":%q,"type":"image","src":"https://example.com/images/picture.png","x":0,"y":0,"width":320,"height":200,"rotation":0}}`, id)
+}
+
 func get(ctx context.Context, addr, path string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

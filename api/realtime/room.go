@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,9 @@ type room struct {
 	head      uint64  // revision of the newest commit handled; 0 before the first view
 	answered  []*peer // got an answer that is not flushed yet
 	dirty     []*peer
+	turn      []*peer     // those that are being written to: of a crowd a part at a time
+	written   int         // of turn
+	turned    int         // of handled, when the turn began
 	handled   []time.Time // when commits came that are not flushed yet
 	wantFlush bool        // a half has gathered something for flushing
 	flushed   time.Time
@@ -168,6 +172,9 @@ func (r *room) unused() bool {
 
 // wait says how long the goroutine may sleep; 0: not at all.
 func (r *room) wait(now, idleSince time.Time) time.Duration {
+	if len(r.turn) > 0 {
+		return 0
+	}
 	next := now.Add(time.Hour)
 	sooner := func(t time.Time) {
 		if t.Before(next) {
@@ -206,11 +213,20 @@ func (r *room) runTimers(now time.Time) {
 	}
 }
 
-// directSockets is to how many sockets the room's goroutine writes by itself; for more their writers share the work among the processors.
-const directSockets = 128
+// The room's goroutine writes by itself to directSockets at a time: between two parts of a crowd's turn it answers whoever waits for an ack, and lets
+// others run. To more than directMost it leaves the writing to their writers, who share the work among the processors.
+const (
+	directSockets = 128
+	directMost    = 2048
+)
 
 // maybeFlush has what was queued written: at once in a room of few, in a crowd once per FlushTick.
 func (r *room) maybeFlush(now time.Time) {
+	if len(r.turn) > 0 {
+		r.flushAnswered()
+		r.flushPart()
+		return
+	}
 	if len(r.dirty) == 0 && !r.wantFlush {
 		r.handled = r.handled[:0]
 		clear(r.answered)
@@ -226,22 +242,36 @@ func (r *room) maybeFlush(now time.Time) {
 		h.flushing()
 	}
 	r.flushAnswered() // first in a crowd's turn
-	few := len(r.dirty) <= directSockets
-	for _, p := range r.dirty {
+	r.turn, r.dirty = r.dirty, r.turn
+	r.turned, r.flushed = len(r.handled), now
+	r.flushPart()
+}
+
+// flushPart goes on with the turn. What is queued meanwhile for those who have not had theirs goes with it, the rest waits for the next turn.
+func (r *room) flushPart() {
+	direct := len(r.turn) <= directMost
+	part := r.turn[r.written:]
+	if direct {
+		part = part[:min(len(part), directSockets)]
+	}
+	for _, p := range part {
 		p.dirty = false
-		if few {
+		if direct {
 			p.conn.flushDirect()
 		} else {
 			p.conn.flush()
 		}
 	}
-	clear(r.dirty)
-	r.dirty = r.dirty[:0]
-	r.flushed = now
-	for _, at := range r.handled {
+	if r.written += len(part); r.written < len(r.turn) {
+		runtime.Gosched()
+		return
+	}
+	clear(r.turn)
+	r.turn, r.written = r.turn[:0], 0
+	for _, at := range r.handled[:r.turned] {
 		r.hub.met.fanout.Observe(time.Since(at).Seconds())
 	}
-	r.handled = r.handled[:0]
+	r.handled = append(r.handled[:0], r.handled[r.turned:]...)
 }
 
 // flushAnswered writes at once to those who got an answer: a crowd around them makes nobody wait for the ack of an edit.
