@@ -106,6 +106,7 @@ func (l *lane) pass(ctx context.Context, i int, h *Handler, rec events.Record, m
 	if _, parked := l.r.parked.get(h.Name, rec.Stream); parked || !h.wants(rec.Stream.Kind) || l.done[i] == rec.Seq {
 		return nil
 	}
+	msg.SetContext(ctx) // not the one of the handler before, which has ended
 	if err := l.try(h, rec, msg); err != nil {
 		if err := l.giveUp(ctx, h, rec, err); err != nil {
 			return err

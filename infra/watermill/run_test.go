@@ -480,3 +480,32 @@ func TestBadHandlers(t *testing.T) {
 		}
 	}
 }
+
+// TestALaneWantsNoNap: each handler of a lane gets a context that is alive, though the one before had a deadline of its own: none of them is made to
+// wait for the next delivery. Here that would never come. A handler that does not want a record is not asked.
+func TestALaneWantsNoNap(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	alive := func(r *recorder) func(context.Context, events.Record) error {
+		return func(ctx context.Context, rec events.Record) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return r.handle(ctx, rec)
+		}
+	}
+	first, second, third, never := newRecorder(nil), newRecorder(nil), newRecorder(nil), newRecorder(nil)
+	o := fast
+	o.Nap = time.Hour
+	run(t, s, o, watermill.Handler{Name: "first", Lane: "process", Fn: alive(first)},
+		watermill.Handler{Name: "never", Lane: "process", Wants: func(events.Record) bool { return false }, Fn: alive(never)},
+		watermill.Handler{Name: "second", Lane: "process", Wants: func(events.Record) bool { return true }, Fn: alive(second)},
+		watermill.Handler{Name: "third", Lane: "process", Fn: alive(third)})
+	room := logtest.NewRoom()
+	fill(t, s, room, 0, 20)
+	for _, r := range []*recorder{first, second, third} {
+		r.saw(t, room, 20)
+	}
+	if got := never.of(room); len(got) != 0 {
+		t.Errorf("a handler was given what it does not want: %v", got)
+	}
+}
