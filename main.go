@@ -67,6 +67,7 @@ Exits 1 where anything is wrong.`, opening, remote("verify")},
 tables of the target are made from the log and proved. Stopped at any point, it goes on where it was when it is called again. Works while
 a server runs: what is made meanwhile comes with the next call. Nothing is deleted anywhere. Cache entries come by themselves.`, opening, copyStores},
 		{"doctor", "", "say what is configured, reachable and wrong, one line each", `Lines begin with ok, warn or fail; below what does not work stands what to do. Exits 1 where a line fails. Everything is looked at at once, and each thing has a deadline.`, nil, examine},
+		{"ready", "", "ask the server at the address to listen on whether it is ready", `For health checks of containers. Exits 1 where it is not, or does not answer in 5 s.`, []string{"data", "listen"}, ready},
 		{"provision", "", "make what Kanvas needs on Cloudflare, or find it in place", `Looks first, prints what it finds and would do, asks, then does it: D1 database and tables, R2 bucket with CORS and lifecycle rules,
 KV namespace, the ids in wrangler.toml, the Worker with its secrets, and a file of settings for the room server. Run it again at
 any time: what is there is kept. Needs CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN.`, provisioning, provisionCloudflare},

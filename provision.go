@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,10 @@ func provisionCloudflare(ctx context.Context, c *call) error {
 		env = "[env." + m.Env + "]"
 	}
 	fmt.Fprintf(c.stdout, "account %s, %s of %s\n\n", c.cfg.Cloudflare.Account, env, m.Path)
+	if p.Secrets[tokenKey] == "" {
+		printAction(c.stdout, provision.Action{Verb: provision.Warn, What: "Worker secret " + tokenKey,
+			Detail: "is left as it is, since no server has been started on " + c.cfg.Data + " yet; without it the server alone checks tokens"})
+	}
 	plan, err := p.Plan(ctx)
 	for _, a := range plan.Actions {
 		printAction(c.stdout, a)
@@ -87,15 +92,34 @@ func newProvisioner(c *call) (*provision.Provisioner, *provision.Manifest, error
 	if envFile == "" {
 		envFile = filepath.Join(c.cfg.Data, "cloudflare.env")
 	}
+	secrets, err := tokenSecret(c.cfg.Data)
+	if err != nil {
+		return nil, nil, err
+	}
 	vars := map[string]string{}
 	if origin := c.flag("origin"); origin != "" {
 		vars["ORIGIN"] = strings.TrimSuffix(origin, "/")
 	}
 	return provision.New(provision.Options{
-		Client: client, Token: cf.APIToken, Manifest: m, EnvFile: envFile, Origins: c.cfg.Origins, Vars: vars,
+		Client: client, Token: cf.APIToken, Manifest: m, EnvFile: envFile, Origins: c.cfg.Origins, Vars: vars, Secrets: secrets,
 		Deployer:   &provision.Wrangler{Manifest: m, Account: cf.Account, Token: cf.APIToken, APIURL: cf.APIURL},
 		GatewayURL: cf.GatewayURL, GatewaySecret: cf.GatewaySecret, R2AccessKey: cf.R2.AccessKey, R2SecretKey: cf.R2.SecretKey,
 	}), m, nil
+}
+
+// tokenKey is the Worker's secret by which it checks this server's tokens.
+const tokenKey = "TOKEN_KEY"
+
+// tokenSecret is that key where a server has made one; where none runs, as in CI, the Worker keeps what it has.
+func tokenSecret(dir string) (map[string]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "secret")); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	tokens, err := openTokens(dir)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{tokenKey: tokens.Key()}, nil
 }
 
 func printAction(out io.Writer, a provision.Action) {

@@ -31,9 +31,18 @@ type Manifest struct {
 	KVID       string // "" where not yet known
 	Vars       map[string]string
 
-	text     []byte
-	database place // of database_id
-	kv       place // of id
+	text []byte
+	ids  []idPlace
+}
+
+// IDs are what Cloudflare calls things.
+type IDs struct{ Account, Database, Namespace string }
+
+// idPlace is where one of the IDs stands.
+type idPlace struct {
+	place
+	is   string // the value that is there
+	want func(IDs) string
 }
 
 // place is where an id stands in the text: the bytes of the value, or where a line with it can be put.
@@ -104,25 +113,32 @@ func parseManifest(text []byte, env string) (*Manifest, error) {
 	db, bucket, ns := find("d1_databases", bindingDatabase), find("r2_buckets", bindingBucket), find("kv_namespaces", bindingNamespace)
 	m.Database = need(db, "database_name", bindingDatabase)
 	m.Bucket = need(bucket, "bucket_name", bindingBucket)
-	m.DatabaseID, m.database = db.value("database_id"), db.place("database_id")
-	m.KVID, m.kv = ns.value("id"), ns.place("id")
+	m.DatabaseID, m.KVID = db.value("database_id"), ns.value("id")
+	database, namespace := func(i IDs) string { return i.Database }, func(i IDs) string { return i.Namespace }
+	m.ids = []idPlace{{db.place("database_id"), m.DatabaseID, database}, {ns.place("id"), m.KVID, namespace}}
+	vars := doc.table(prefix + "vars")
+	for name, want := range map[string]func(IDs) string{varAccount: func(i IDs) string { return i.Account }, varDatabase: database, varNamespace: namespace} {
+		if v, ok := vars.values[name]; ok {
+			m.ids = append(m.ids, idPlace{vars.place(name), v.text, want})
+		}
+	}
 	return m, errors.Join(missing...)
 }
 
 // Differs reports whether SetIDs would change the file.
-func (m *Manifest) Differs(databaseID, kvID string) bool {
-	return m.DatabaseID != databaseID || m.KVID != kvID
+func (m *Manifest) Differs(ids IDs) bool {
+	return slices.ContainsFunc(m.ids, func(p idPlace) bool { return p.is != p.want(ids) })
 }
 
-// SetIDs writes the ids into the file, every other byte kept.
-func (m *Manifest) SetIDs(databaseID, kvID string) error {
-	text, err := m.withIDs(databaseID, kvID)
+// SetIDs writes the ids into the file, and into those of the Worker's variables that are there to hold them; every other byte is kept.
+func (m *Manifest) SetIDs(ids IDs) error {
+	text, err := m.withIDs(ids)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.Path, err)
 	}
 	again, err := parseManifest(text, m.Env)
-	if err != nil || again.DatabaseID != databaseID || again.KVID != kvID {
-		return fmt.Errorf("%s: the ids can't be put in by this program (%v): set database_id = %q and id = %q by hand", m.Path, err, databaseID, kvID)
+	if err != nil || again.Differs(ids) {
+		return fmt.Errorf("%s: the ids can't be put in by this program (%v): set database_id = %q and id = %q by hand", m.Path, err, ids.Database, ids.Namespace)
 	}
 	if err := replaceFile(m.Path, text); err != nil {
 		return fmt.Errorf("write %s: %w", m.Path, err)
@@ -132,26 +148,24 @@ func (m *Manifest) SetIDs(databaseID, kvID string) error {
 	return nil
 }
 
-func (m *Manifest) withIDs(databaseID, kvID string) ([]byte, error) {
-	type edit struct {
-		place
-		value string
-	}
-	edits := []edit{{m.database, databaseID}, {m.kv, kvID}}
-	slices.SortFunc(edits, func(a, b edit) int { return b.at() - a.at() }) // from the end, so that offsets hold
+func (m *Manifest) withIDs(ids IDs) ([]byte, error) {
+	edits := slices.Clone(m.ids)
+	slices.SortFunc(edits, func(a, b idPlace) int { return b.at() - a.at() }) // from the end, so that offsets hold
 	out := slices.Clone(m.text)
 	for _, e := range edits {
+		value := strconv.Quote(e.want(ids))
 		switch {
+		case e.is == e.want(ids) && e.from >= 0:
 		case e.from >= 0:
-			out = slices.Replace(out, e.from, e.to, []byte(strconv.Quote(e.value))...)
+			out = slices.Replace(out, e.from, e.to, []byte(value)...)
 		case e.insert >= 0:
 			newline := "\n"
 			if e.insert < len(out) && out[e.insert] == '\r' {
 				newline = "\r\n"
 			}
-			out = slices.Insert(out, e.insert, []byte(newline+e.key+" = "+strconv.Quote(e.value))...)
+			out = slices.Insert(out, e.insert, []byte(newline+e.key+" = "+value)...)
 		default:
-			return nil, fmt.Errorf("add %s = %q to its inline table", e.key, e.value)
+			return nil, fmt.Errorf("add %s = %s to its inline table", e.key, value)
 		}
 	}
 	return out, nil

@@ -44,6 +44,8 @@ after = 1
 		"carriage returns": {strings.ReplaceAll(guide, "\n", "\r\n"), "production", strings.ReplaceAll(strings.NewReplacer(
 			"database_name = \"kanvas-db-production\"\n", "database_name = \"kanvas-db-production\"\ndatabase_id = \"new-d\"\n",
 			"[[env.production.kv_namespaces]]\nbinding = \"KANVAS_CACHE\"\n", "[[env.production.kv_namespaces]]\nbinding = \"KANVAS_CACHE\"\nid = \"new-k\"\n").Replace(guide), "\n", "\r\n")},
+		"variables": {strings.Replace(guide, "[vars]\n", "[vars]\nACCOUNT_ID = ''\nNAMESPACE_ID = \"ee2d9571c831496e912c66126eb38782\" # of KANVAS_CACHE\n", 1), "",
+			strings.NewReplacer("77bedc55-0190-40f9-ba57-a5fbb84d3dfd", "new-d", "ee2d9571c831496e912c66126eb38782", "new-k", "[vars]\n", "[vars]\nACCOUNT_ID = \"new-a\"\nNAMESPACE_ID = \"new-k\" # of KANVAS_CACHE\n").Replace(guide)},
 		"inline": {inline, "", strings.NewReplacer("old-d", "new-d", "old-k", "new-k").Replace(inline)},
 		"no last newline": {"name='w'\n[[r2_buckets]]\nbinding='KANVAS_IMAGES'\nbucket_name='b'\n[[d1_databases]]\ndatabase_name='d'\nbinding='KANVAS_DB'\n[[kv_namespaces]]\nbinding='KANVAS_CACHE'", "",
 			"name='w'\n[[r2_buckets]]\nbinding='KANVAS_IMAGES'\nbucket_name='b'\n[[d1_databases]]\ndatabase_name='d'\nbinding='KANVAS_DB'\ndatabase_id = \"new-d\"\n[[kv_namespaces]]\nbinding='KANVAS_CACHE'\nid = \"new-k\""},
@@ -57,7 +59,7 @@ after = 1
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.SetIDs("new-d", "new-k"); err != nil {
+			if err := m.SetIDs(IDs{"new-a", "new-d", "new-k"}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(path)
@@ -67,7 +69,7 @@ after = 1
 			if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
 				t.Errorf("mode %v, %v", st.Mode(), err)
 			}
-			if m.Differs("new-d", "new-k") || !m.Differs("new-d", "x") {
+			if m.Differs(IDs{"new-a", "new-d", "new-k"}) || !m.Differs(IDs{"new-a", "new-d", "x"}) {
 				t.Error("what was written is not what is remembered")
 			}
 		})
@@ -97,7 +99,7 @@ func TestManifestSaysWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.withIDs("d", "k"); err == nil || !strings.Contains(err.Error(), "database_id") {
+	if _, err := m.withIDs(IDs{"a", "d", "k"}); err == nil || !strings.Contains(err.Error(), "database_id") {
 		t.Errorf("%v", err)
 	}
 }

@@ -140,11 +140,12 @@ func (a *Action) run(ctx context.Context) error {
 // planManifest writes the ids where wrangler and people read them.
 func (p *Provisioner) planManifest(context.Context) ([]Action, error) {
 	m := p.Manifest
-	if p.databaseID != "" && p.kvID != "" && !m.Differs(p.databaseID, p.kvID) {
+	ids := func() IDs { return IDs{p.Client.Account(), p.databaseID, p.kvID} }
+	if p.databaseID != "" && p.kvID != "" && !m.Differs(ids()) {
 		return []Action{{Verb: Keep, What: m.Path, Detail: "names these ids"}}, nil
 	}
 	return []Action{{Verb: Change, What: m.Path, Detail: "the ids of the database and the namespace; nothing else", do: func(context.Context) error {
-		return m.SetIDs(p.databaseID, p.kvID)
+		return m.SetIDs(ids())
 	}}}, nil
 }
 
