@@ -30,10 +30,12 @@ bin/kanvas:
 test: deps check edge race web-test browser fuzz ## everything; installs what it needs and says so
 
 .PHONY: check
-check: ## formatting, vet, staticcheck
+check: ## formatting, vet, staticcheck, workflows
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@test -x bin/tools/actionlint || { echo 'actionlint is missing: run make deps'; exit 1; }
+	bin/tools/actionlint
 
 .PHONY: race
 race: ## Go tests with the race detector

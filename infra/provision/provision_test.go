@@ -299,7 +299,7 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 		want   []string
 	}{
 		"origin":   {func(o *provision.Options) { o.Origins = []string{"https://new.example.com"} }, []string{"change R2 CORS rules"}},
-		"variable": {func(o *provision.Options) { o.Vars = map[string]string{"ORIGIN": "https://rooms.example.com"} }, []string{`change Worker "infinite-kanvas-dev"`}},
+		"variable": {func(o *provision.Options) { o.Vars = map[string]string{"ORIGIN": "https://rooms.kanvas.test"} }, []string{`change Worker "infinite-kanvas-dev"`}},
 		"secret":   {func(o *provision.Options) { o.Secrets = map[string]string{"OTHER": "x"} }, []string{`change Worker "infinite-kanvas-dev"`}},
 		"gateway": {func(o *provision.Options) { o.GatewaySecret = strings.Repeat("n", 40) },
 			[]string{"change settings of the room server", `change Worker "infinite-kanvas-dev"`}},
@@ -317,6 +317,12 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 		}
 		if !slices.Equal(planned, c.want) {
 			t.Errorf("%s: %q", name, planned)
+		}
+	}
+	for _, origin := range []string{"http://127.0.0.1:1999", "https://rooms.example.com", "http://localhost:1999", "http://10.0.0.1", "http://["} {
+		w.options = func(o *provision.Options) { o.Vars = map[string]string{"ORIGIN": origin} }
+		if planned, err := w.run(); err != nil || !slices.Contains(planned, "warn Worker variable ORIGIN") {
+			t.Errorf("%s: %q, %v", origin, planned, err)
 		}
 	}
 	w.options = func(o *provision.Options) { o.Origins = nil }
@@ -453,13 +459,13 @@ func TestWholeWithWrangler(t *testing.T) {
 	w.dir = edgeCopy(t)
 	w.options = func(o *provision.Options) {
 		o.Deployer = &provision.Wrangler{Manifest: o.Manifest, Account: provisiontest.Account, Token: provisiontest.Token, APIURL: w.c.URL}
-		o.Vars = map[string]string{"ORIGIN": "https://rooms.example.com"}
+		o.Vars = map[string]string{"ORIGIN": "https://rooms.kanvas.test"}
 	}
 	if _, err := w.run(); err != nil {
 		t.Fatal(err)
 	}
 	worker := w.c.Workers["infinite-kanvas-dev"]
-	if worker == nil || worker.Vars["ORIGIN"] != "https://rooms.example.com" || len(worker.Secrets["GATEWAY_SECRET"]) != 64 || worker.Deploys != 1 {
+	if worker == nil || worker.Vars["ORIGIN"] != "https://rooms.kanvas.test" || len(worker.Secrets["GATEWAY_SECRET"]) != 64 || worker.Deploys != 1 {
 		t.Fatalf("%+v", worker)
 	}
 	w.again()

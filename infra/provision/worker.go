@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -49,16 +51,38 @@ func (p *Provisioner) planWorker(ctx context.Context) ([]Action, error) {
 	if err != nil {
 		return nil, err
 	}
+	actions := p.warnOrigin()
 	a := Action{Verb: Create, What: what, timeout: deployTimeout, do: p.deploy,
 		Detail: "deployed by wrangler, with the secrets " + strings.Join(slices.Sorted(maps.Keys(p.secrets())), ", ")}
 	if exists {
 		differ := differing(vars, wanted)
 		if len(differ) == 0 {
-			return []Action{{Verb: Keep, What: what, Detail: "this code, these variables and secrets"}}, nil
+			return append(actions, Action{Verb: Keep, What: what, Detail: "this code, these variables and secrets"}), nil
 		}
 		a.Verb, a.Detail = Change, a.Detail+"; differs in "+strings.Join(differ, ", ")
 	}
-	return []Action{a}, nil
+	return append(actions, a), nil
+}
+
+// varOrigin is where the Worker finds the room server.
+const varOrigin = "ORIGIN"
+
+// warnOrigin tells of an origin that a Worker on the internet can't reach.
+func (p *Provisioner) warnOrigin() []Action {
+	origin, given := p.Vars[varOrigin]
+	if !given {
+		origin = p.Manifest.Vars[varOrigin]
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return []Action{{Verb: Warn, What: "Worker variable " + varOrigin, Detail: "is no URL: say --origin https://…"}}
+	}
+	host := u.Hostname()
+	a, err := netip.ParseAddr(host)
+	if host == "localhost" || strings.HasSuffix(host, "example.com") || err == nil && (a.IsLoopback() || a.IsPrivate()) {
+		return []Action{{Verb: Warn, What: "Worker variable " + varOrigin, Detail: "is " + origin + ", where a Worker finds no room server: say --origin https://… (D1, KV and pictures work without it)"}}
+	}
+	return nil
 }
 
 func differing(have, want map[string]string) (names []string) {
