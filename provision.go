@@ -140,6 +140,9 @@ func confirm(out io.Writer, in *os.File, n int) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
 	}
+	if answer == "" {
+		return errors.New("nothing was changed: nobody answers, so say --yes to do this, or --dry-run")
+	}
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 		return errors.New("nothing was changed")
 	}

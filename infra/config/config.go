@@ -316,3 +316,13 @@ func (c *Config) Describe() [][2]string {
 	}
 	return out
 }
+
+// Secrets are the names of the environment variables that hold secrets.
+func Secrets() (names []string) {
+	for _, s := range settings() {
+		if s.secret {
+			names = append(names, s.env)
+		}
+	}
+	return names
+}

@@ -456,7 +456,7 @@ func TestWhatOnlyPeopleCanMend(t *testing.T) {
 // TestWholeWithWrangler: an empty account, the Worker of this checkout, the real wrangler; and once more, which does nothing.
 func TestWholeWithWrangler(t *testing.T) {
 	w := newWorld(t)
-	w.dir = edgeCopy(t)
+	w.dir = provisiontest.Checkout(t)
 	w.options = func(o *provision.Options) {
 		o.Deployer = &provision.Wrangler{Manifest: o.Manifest, Account: provisiontest.Account, Token: provisiontest.Token, APIURL: w.c.URL}
 		o.Vars = map[string]string{"ORIGIN": "https://rooms.kanvas.test"}
