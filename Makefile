@@ -24,7 +24,7 @@ run: ## serve on defaults (needs Go alone); prints the address of the page
 build: bin/kanvas ## bin/kanvas
 .PHONY: bin/kanvas
 bin/kanvas:
-	$(GO) build -o $@ .
+	CGO_ENABLED=0 $(GO) build -o $@ .
 
 .PHONY: test
 test: deps check edge race web-test browser fuzz ## everything; installs what it needs and says so

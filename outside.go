@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/doctor"
+	"github.com/infinite-kanvas/kanvas/infra/kv"
 	"github.com/infinite-kanvas/kanvas/infra/r2"
 )
 
@@ -29,6 +30,9 @@ func outsideChecks(c *call) ([]doctor.Check, error) {
 		}
 		if cf.D1() {
 			checks = append(checks, doctor.D1(client, cf.D1Database))
+		}
+		if cf.KV() {
+			checks = append(checks, doctor.KV(client, kv.New(client, cf.KVNamespace, nil)))
 		}
 	}
 	if cf.Objects() {

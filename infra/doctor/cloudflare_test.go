@@ -15,6 +15,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
+	"github.com/infinite-kanvas/kanvas/infra/kv"
 	"github.com/infinite-kanvas/kanvas/infra/provision/provisiontest"
 	"github.com/infinite-kanvas/kanvas/infra/r2"
 	"github.com/infinite-kanvas/kanvas/infra/r2/s3test"
@@ -96,6 +97,47 @@ func TestD1ByTheAPI(t *testing.T) {
 	if found := run(t, D1(api, db.ID), "fail d1"); !strings.Contains(found[0].Fix, "D1:Edit") || !strings.Contains(found[0].Fix, "D1_DATABASE_ID") {
 		t.Errorf("%+v", found)
 	}
+}
+
+func TestKV(t *testing.T) {
+	w := edgetest.Start(t)
+	check := func(secret, url, namespace string) Check {
+		c := client(t, w.Account, secret, url, 0)
+		return KV(c, kv.New(c, namespace, nil))
+	}
+	good := check(w.Secret, w.Gateway(), w.Namespace)
+	run(t, good, "ok kv", "ok kv write")
+	found := run(t, check("hunter2-hunter2-hunter2-hunter2-hunter2", w.Gateway(), w.Namespace), "fail kv")
+	if !strings.Contains(found[0].Fix, "KANVAS_GATEWAY_SECRET") || strings.Contains(fmt.Sprint(found), "hunter2") {
+		t.Errorf("%+v", found)
+	}
+	run(t, check(w.Secret, w.Gateway(), "00000000000000000000000000000000"), "fail kv")
+	run(t, check(w.Secret, nobody(t), w.Namespace), "fail kv")
+	c := client(t, w.Account, w.Secret, w.Gateway(), 0)
+	for name, f := range map[string]struct {
+		forget, refuse bool
+		want           string
+	}{"not read yet": {forget: true, want: "warn kv read"}, "may not write": {refuse: true, want: "fail kv write"}} {
+		t.Run(name, func(t *testing.T) {
+			run(t, KV(c, &lame{kv.New(c, w.Namespace, nil), f.forget, f.refuse}), "ok kv", f.want)
+		})
+	}
+}
+
+// lame is the real store, seen from a place where a write has not arrived, or by somebody who may not write.
+type lame struct {
+	Cache
+	forget, refuse bool
+}
+
+func (l *lame) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if l.refuse {
+		return cloudflare.ErrDenied
+	}
+	if l.forget {
+		value = []byte("of before")
+	}
+	return l.Cache.Put(ctx, key, value, ttl)
 }
 
 func TestR2(t *testing.T) {
