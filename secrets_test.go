@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/provision/provisiontest"
@@ -249,19 +247,4 @@ func TestProvisionCommand(t *testing.T) {
 			t.Errorf("%q is not in: %v\n%s", name, err, out)
 		}
 	}
-}
-
-// toolWith runs a subcommand with variables on top of the environment.
-func toolWith(t *testing.T, env []string, args ...string) (string, error) {
-	t.Helper()
-	bin, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, args...)
-	cmd.Env = append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
