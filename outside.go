@@ -45,6 +45,9 @@ func outsideChecks(c *call) ([]doctor.Check, error) {
 	if c.cfg.Upstash.URL != "" {
 		checks = append(checks, doctor.Upstash(c.cfg.Upstash.URL, c.cfg.Upstash.Token))
 	}
+	if k := &c.cfg.Clerk; k.Sessions() || k.WebhookSecret != "" {
+		checks = append(checks, doctor.Clerk(doctor.ClerkKeys{SecretKey: k.SecretKey, WebhookSecret: k.WebhookSecret, JWKSURL: k.JWKSURL, Issuer: k.Issuer, APIURL: k.APIURL, PEM: k.PEM}))
+	}
 	if c.cfg.Fal.Key != "" {
 		checks = append(checks, doctor.Fal(c.cfg.Fal.Key, falAddress))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"io/fs"
@@ -20,18 +21,26 @@ import (
 
 // secretValue is a value that is recognised wherever it turns up, and of a form that the setting takes.
 func secretValue(name string) string {
-	word := strings.ToLower(strings.ReplaceAll(name, "_", ""))
-	return "5ecret" + word + strings.Repeat("x", 40)
+	word := "5ecret" + strings.ToLower(strings.ReplaceAll(name, "_", "")) + strings.Repeat("x", 40)
+	switch name {
+	case "CLOUDFLARE_API_TOKEN":
+		return provisiontest.Token
+	case "CLERK_SECRET_KEY":
+		return "sk_live_" + word
+	case "CLERK_WEBHOOK_SECRET":
+		return "whsec_" + base64.StdEncoding.EncodeToString([]byte(word))
+	}
+	return word
 }
 
 // secretEnv gives every secret setting its own value.
 func secretEnv(t *testing.T) (env, values []string) {
 	t.Helper()
 	for _, name := range config.Secrets() {
-		v := secretValue(name)
-		if name == "CLOUDFLARE_API_TOKEN" {
-			v = provisiontest.Token
+		if name == "CLERK_PEM" { // a public key; hidden only because of its many lines
+			continue
 		}
+		v := secretValue(name)
 		env, values = append(env, name+"="+v), append(values, v)
 	}
 	if len(env) < 4 {
@@ -110,7 +119,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	bad := broken(t)
 	dir := t.TempDir()
 	env = append(env, "CLOUDFLARE_ACCOUNT_ID="+provisiontest.Account, "D1_DATABASE_ID=db", "KV_NAMESPACE_ID=ns", "R2_ACCESS_KEY_ID=key",
-		"KANVAS_R2_ENDPOINT="+bad, "KV_REST_API_URL="+bad, "KANVAS_GATEWAY_URL="+bad, "KANVAS_CLOUDFLARE_API_URL="+bad,
+		"KANVAS_R2_ENDPOINT="+bad, "KV_REST_API_URL="+bad, "KANVAS_GATEWAY_URL="+bad, "KANVAS_CLOUDFLARE_API_URL="+bad, "CLERK_API_URL="+bad,
 		"KANVAS_ORIGINS=https://app.kanvas.test")
 	stop := watch(t, values)
 

@@ -64,7 +64,19 @@ func TestClerk(t *testing.T) {
 	keys := says(t, 200, `{"keys":[{"kid":"k","kty":"RSA","n":"AQAB","e":"AQAB"}]}`)
 	run(t, Clerk(ClerkKeys{}))
 	run(t, Clerk(ClerkKeys{SecretKey: live, WebhookSecret: webhook, JWKSURL: keys}), "ok clerk secret key", "ok clerk webhook", "ok clerk public keys")
-	run(t, Clerk(ClerkKeys{SecretKey: live}), "ok clerk secret key", "fail clerk public keys")
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/.well-known/jwks.json", r.URL.Path == "/v1/jwks" && r.Header.Get("Authorization") == "Bearer "+live:
+			fmt.Fprint(w, `{"keys":[{"kid":"k","kty":"RSA","n":"AQAB","e":"AQAB"}]}`)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(api.Close)
+	run(t, Clerk(ClerkKeys{SecretKey: live, APIURL: api.URL}), "ok clerk secret key", "ok clerk public keys")
+	run(t, Clerk(ClerkKeys{SecretKey: live + "x", APIURL: api.URL}), "ok clerk secret key", "fail clerk public keys")
+	run(t, Clerk(ClerkKeys{Issuer: api.URL + "/"}), "ok clerk public keys")
+	run(t, Clerk(ClerkKeys{Issuer: nobody(t)}), "fail clerk public keys")
 	run(t, Clerk(ClerkKeys{SecretKey: strings.Replace(live, "live", "test", 1), JWKSURL: keys}), "warn clerk secret key", "ok clerk public keys")
 	for _, bad := range []string{"pk_live_" + live[8:], live[:20], live + "\n", "hunter2"} {
 		found := run(t, Clerk(ClerkKeys{SecretKey: bad, JWKSURL: keys}), "fail clerk secret key", "ok clerk public keys")

@@ -18,8 +18,23 @@ import (
 type ClerkKeys struct {
 	SecretKey     string // CLERK_SECRET_KEY
 	WebhookSecret string // CLERK_WEBHOOK_SECRET
-	JWKSURL       string // where the public keys are
-	PEM           string // a public key in place of them
+	JWKSURL       string // CLERK_JWKS_URL
+	Issuer        string // CLERK_ISSUER, which has them under /.well-known/jwks.json
+	APIURL        string // CLERK_API_URL, which gives them for the secret key
+	PEM           string // CLERK_PEM, a public key in place of them
+}
+
+// source is where the published keys are, and the key that is asked for there.
+func (k *ClerkKeys) source() (address, secret string) {
+	switch {
+	case k.JWKSURL != "":
+		return k.JWKSURL, ""
+	case k.Issuer != "":
+		return strings.TrimSuffix(k.Issuer, "/") + "/.well-known/jwks.json", ""
+	case k.SecretKey != "":
+		return strings.TrimSuffix(k.APIURL, "/") + "/v1/jwks", k.SecretKey
+	}
+	return "", ""
 }
 
 const (
@@ -41,13 +56,11 @@ func Clerk(k ClerkKeys) Check {
 		if k.WebhookSecret != "" {
 			found = append(found, webhookForm(k.WebhookSecret).Named("clerk webhook"))
 		}
-		switch {
-		case k.PEM != "":
-			found = append(found, pemKey(k.PEM).Named("clerk public key"))
-		case k.JWKSURL != "":
-			found = append(found, jwks(ctx, k.JWKSURL).Named("clerk public keys"))
-		case k.SecretKey != "":
-			found = append(found, Fail("set CLERK_JWKS_URL or CLERK_PEM", "neither a place of public keys nor a key is set, so nobody can sign in").Named("clerk public keys"))
+		if k.PEM != "" {
+			return append(found, pemKey(k.PEM).Named("clerk public key"))
+		}
+		if address, secret := k.source(); address != "" {
+			found = append(found, jwks(ctx, address, secret).Named("clerk public keys"))
 		}
 		return found
 	}}
@@ -89,9 +102,9 @@ func pemKey(text string) Finding {
 	return OK("is an RSA key")
 }
 
-func jwks(ctx context.Context, address string) Finding {
-	const fix = "check CLERK_JWKS_URL: the frontend API's address and /.well-known/jwks.json"
-	text, status, err := fetch(ctx, address, maxJWKS)
+func jwks(ctx context.Context, address, secret string) Finding {
+	const fix = "check CLERK_JWKS_URL (the frontend API's address and /.well-known/jwks.json), CLERK_ISSUER or CLERK_SECRET_KEY"
+	text, status, err := fetch(ctx, address, secret, maxJWKS)
 	if err != nil {
 		return Fail(fix, "can't be had: %s", late(err))
 	}
@@ -113,12 +126,16 @@ func jwks(ctx context.Context, address string) Finding {
 	return OK("%d RSA keys", n)
 }
 
-func fetch(ctx context.Context, address string, most int64) (text []byte, status int, err error) {
+// fetch gets at most so many bytes of an answer; secret, where there is one, is a bearer token.
+func fetch(ctx context.Context, address, secret string, most int64) (text []byte, status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, 0, bare(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	if secret != "" {
+		req.Header.Set("Authorization", "Bearer "+secret)
+	}
+	res, err := noRedirects.Do(req)
 	if err != nil {
 		return nil, 0, bare(err)
 	}
@@ -136,7 +153,7 @@ func Fal(key, address string) Check {
 			form = Fail("copy it again from https://fal.ai/dashboard/keys", "FAL_KEY is not of the form ID:SECRET")
 		}
 		// Any answer shows that it is there; only what is sent with the key costs.
-		if _, _, err := fetch(ctx, address, maxProbe); err != nil {
+		if _, _, err := fetch(ctx, address, "", maxProbe); err != nil {
 			return []Finding{form.Named("fal key"), Fail("see that this machine reaches "+address+" (DNS, firewall, HTTPS_PROXY)", "can't be reached: %s", late(err))}
 		}
 		return []Finding{form.Named("fal key"), OK("can be reached")}
