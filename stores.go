@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,6 +67,9 @@ func (n *node) openObjects() (err error) {
 	if !n.cfg.Cloudflare.Objects() {
 		n.objects, err = objects.OpenDir(objectsDir(&n.cfg), n.reg)
 		return err
+	}
+	if left, _ := os.ReadDir(objectsDir(&n.cfg)); len(left) > 0 { // no directory, nothing left in it
+		n.logger.Info("objects_in_directory_too", "hint", "pictures of before are served once `kanvas copy --from local --to cloudflare` has brought them to R2")
 	}
 	n.r2, err = openBucket(&n.cfg, n.reg, n.logger)
 	n.objects = n.r2

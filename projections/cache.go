@@ -23,9 +23,9 @@ const (
 	registryRefresh = registryTTL / 2 // written again even if nothing changed
 	presenceEvery   = 30 * time.Second
 
-	keyEvery     = time.Second     // at most one write of a key in this time
-	statsEvery   = 5 * time.Second // of statistics, which nobody waits for
-	putTimeout   = 10 * time.Second
+	keyEvery     = time.Second      // at most one write of a key in this time
+	statsEvery   = 5 * time.Second  // of statistics, which nobody waits for
+	putTimeout   = 60 * time.Second // of a round: a few calls, where the cache is elsewhere
 	roundKeys    = 1000             // written at once
 	failurePause = 10 * time.Second // after a round in which no write succeeded
 )
