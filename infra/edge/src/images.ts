@@ -42,7 +42,7 @@ function keyOf(path: string): string | undefined {
   }
   const odd = elements.some((e) => e === "" || e === "." || e === ".." || /[\u0000-\u001f\u007f/\\]/.test(e))
   const key = elements.join("/")
-  return odd || elements[0] !== "images" || elements.length < 3 || new TextEncoder().encode(key).length > 1024 ? undefined : key
+  return odd || elements.length < 3 || new TextEncoder().encode(key).length > 1024 ? undefined : key
 }
 
 /** expires is in Unix seconds; sig is over it and the key as stored. */
