@@ -281,3 +281,14 @@ func TestLargePictureIsStreamed(t *testing.T) {
 		t.Errorf("%d %q", status, body)
 	}
 }
+
+func TestBytesComeFromTheEdgesCache(t *testing.T) {
+	w := gallery(t)
+	until(t, "the bytes are in the cache", func() bool {
+		w.PutObject(t, "images/ann/public.png", "image/png", picture)
+		get(t, w, "/images/ann/public.png") // is kept once it is answered
+		w.PutObject(t, "images/ann/public.png", "image/png", []byte("not from the bucket"))
+		_, _, body := get(t, w, "/images/ann/public.png")
+		return body == string(picture)
+	})
+}
