@@ -22,14 +22,11 @@ func benchmark(ctx context.Context, c *call) error {
 	return bench.Main(ctx, c.args, c.stdout, c.stderr, fillLog, timeRebuild)
 }
 
-// The made log: a hundred rooms, each commit with ten events, as group commit makes them in a busy room.
-const (
-	fillRooms     = 100
-	eventsACommit = 10
-)
+// fillRooms is how many rooms the made log has.
+const fillRooms = 100
 
-// fillLog writes about want events below dir, without fsync, and leaves it as a server would.
-func fillLog(ctx context.Context, dir string, want int) error {
+// fillLog writes about want events below dir, so many a commit, without fsync, and leaves it as a server would.
+func fillLog(ctx context.Context, dir string, want, perCommit int) error {
 	log, err := jetstream.Open(ctx, jetstream.Config{Dir: filepath.Join(dir, "log"), Durability: jetstream.DurabilityInterval, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -40,7 +37,7 @@ func fillLog(ctx context.Context, dir string, want int) error {
 		go func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			errs <- fillRoom(ctx, log, fmt.Sprintf("filled-%d", r), want/fillRooms)
+			errs <- fillRoom(ctx, log, fmt.Sprintf("filled-%d", r), want/fillRooms, perCommit)
 		}()
 	}
 	for range fillRooms {
@@ -49,12 +46,12 @@ func fillLog(ctx context.Context, dir string, want int) error {
 	return errors.Join(err, log.Close(ctx))
 }
 
-func fillRoom(ctx context.Context, log *jetstream.Store, room string, want int) error {
+func fillRoom(ctx context.Context, log *jetstream.Store, room string, want, perCommit int) error {
 	var seq, revision uint64
 	prev, at := "", time.Now().UnixMilli()-int64(want)
 	for int(revision) < want {
 		c := &events.Commit{First: revision + 1, At: at + int64(revision), Prev: prev}
-		for i := range eventsACommit {
+		for i := range perCommit {
 			c.Events = append(c.Events, fillEvent(room, revision+1+uint64(i)))
 		}
 		payload, err := events.Encode(c)

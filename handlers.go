@@ -25,7 +25,7 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 	const lane = "process"
 	rooms := []events.Kind{events.KindRoom}
 	handlers := []watermill.Handler{
-		{Name: "operations", Lane: lane, Kinds: rooms, Fn: commands.FinishOperations(n.rooms.Settle)},
+		{Name: "operations", Lane: lane, Kinds: rooms, Wants: commands.AboutOperations, Fn: commands.FinishOperations(n.rooms.Settle)},
 		{Name: "checkpoints", Lane: lane, Kinds: rooms, Fn: checkpointer.Handle},
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},

@@ -35,7 +35,7 @@ func RoomListUpkeep(changed func(room string, c *events.Commit)) Handler {
 // answers when it is through.
 func FinishOperations(settle func(ctx context.Context, roomID string) error) Handler {
 	return func(ctx context.Context, rec events.Record) error {
-		if rec.Stream.Kind != events.KindRoom || !mentions(rec.Payload[max(0, len(rec.Payload)-operationTail):], operationMention) {
+		if rec.Stream.Kind != events.KindRoom || !AboutOperations(rec) {
 			return nil
 		}
 		if err := settle(ctx, rec.Stream.ID); err != nil {
@@ -106,6 +106,11 @@ func shownAsset(e *events.Event) (id string, ok bool) {
 }
 
 // First looks at a record for those who follow the log: cheap, and they may say yes where there is nothing.
+
+// AboutOperations reports whether a record may be a part of an operation that is not the last: what FinishOperations wants.
+func AboutOperations(rec events.Record) bool {
+	return mentions(rec.Payload[max(0, len(rec.Payload)-operationTail):], operationMention)
+}
 
 // AboutCheckpoints reports whether a record may hold a checkpoint: what a SnapshotWriter wants.
 func AboutCheckpoints(rec events.Record) bool { return mentions(rec.Payload, checkpointMention) }

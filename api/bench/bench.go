@@ -32,8 +32,8 @@ type env struct {
 	rebuild  Rebuild
 }
 
-// Fill writes a log of about events events below dir without fsync, as `kanvas serve` with the same dir would find it.
-type Fill func(ctx context.Context, dir string, events int) error
+// Fill writes a log of about events events below dir, perCommit in each commit, without fsync, as `kanvas serve` with the same dir would find it.
+type Fill func(ctx context.Context, dir string, events, perCommit int) error
 
 // Rebuild opens dir, rebuilds all projections and returns the number of events and the time taken.
 type Rebuild func(ctx context.Context, dir string) (events int, took time.Duration, err error)
