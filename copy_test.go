@@ -47,6 +47,7 @@ func copied(t *testing.T, out string, err error) {
 
 // TestCopy moves a server to Cloudflare and back: pictures and tables are there afterwards, and the log never moved.
 func TestCopy(t *testing.T) {
+	t.Setenv("KANVAS_TEST_CLOUDFLARE", "") // says itself what is where
 	w, s3, dir := edgetest.Shared(t), s3test.Start(t), t.TempDir()
 	env := append(onR2(s3), append(onKV(w), "D1_DATABASE_ID="+w.Database)...)
 	s := startServer(t, dir, "127.0.0.1:0")
@@ -111,6 +112,7 @@ func TestCopy(t *testing.T) {
 
 // TestCopyKilled: killed in the middle, it goes on where it was.
 func TestCopyKilled(t *testing.T) {
+	t.Setenv("KANVAS_TEST_CLOUDFLARE", "") // says itself what is where
 	s3, dir := s3test.Start(t), t.TempDir()
 	store, err := objects.OpenDir(filepath.Join(dir, "objects"), nil)
 	if err != nil {
@@ -154,6 +156,7 @@ func TestCopyKilled(t *testing.T) {
 }
 
 func TestCopyRefusesBadUse(t *testing.T) {
+	t.Setenv("KANVAS_TEST_CLOUDFLARE", "") // says itself what is where
 	s3 := s3test.Start(t)
 	for _, c := range []struct {
 		want string

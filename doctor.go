@@ -188,7 +188,7 @@ func (n *node) checkLog(ctx context.Context) []doctor.Finding {
 	return []doctor.Finding{doctor.OK("%s, %d partitions, %d commits, durability %s", where, n.log.Partitions(), commits, n.log.Durability())}
 }
 
-const probe = "doctor/probe"
+const probe = "doctor/store" // another name than the checks of R2 and KV use at the same time
 
 func (n *node) tryObjects(ctx context.Context) error {
 	if err := n.objects.Put(ctx, probe, "text/plain", strings.NewReader("ok"), 2); err != nil {
@@ -209,10 +209,10 @@ func (n *node) tryObjects(ctx context.Context) error {
 }
 
 func (n *node) tryKV(ctx context.Context) error {
-	if err := n.kv.Put(ctx, "doctor:probe", []byte("ok"), time.Minute); err != nil {
+	if err := n.kv.Put(ctx, "doctor:store", []byte("ok"), time.Minute); err != nil {
 		return err
 	}
-	b, ok, err := n.kv.Get(ctx, "doctor:probe")
+	b, ok, err := n.kv.Get(ctx, "doctor:store")
 	if err == nil && (!ok || string(b) != "ok") {
 		err = fmt.Errorf("wrote %q, read %q", "ok", b)
 	}
