@@ -518,7 +518,7 @@ func TestBridge(t *testing.T) {
 
 func TestPage(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"/", "/r/some-room", "/r/some-room?x=1"} {
+	for _, path := range []string{"/", "/r/some-room", "/r/some-room?x=1", "/invite"} {
 		a := w.call("GET", path, "", nil).ok(200)
 		if !strings.Contains(string(a.body), "<title>Kanvas") || a.header.Get("Content-Security-Policy") != pageCSP || a.header.Get("Cache-Control") != "no-cache" ||
 			a.header.Get("Content-Type") != "text/html; charset=utf-8" || a.header.Get("X-Content-Type-Options") != "nosniff" {

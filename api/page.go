@@ -89,7 +89,7 @@ func (p *page) names() []string {
 
 // index serves the page: / is the list of rooms, /r/:room a room. What is not a room's id is not found, so that no made-up address shows a page.
 func (a *API) index(c echo.Context) error {
-	if room := c.Param("room"); c.Path() != "/" {
+	if room := c.Param("room"); strings.Contains(c.Path(), ":room") {
 		if !domain.ValidRoomID(room) {
 			return domain.Errorf(domain.CodeNotFound, "there is no such room")
 		}

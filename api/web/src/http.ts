@@ -1,4 +1,4 @@
-import type { Room, User, Visibility } from './protocol';
+import type { Role, Room, User, Visibility } from './protocol';
 
 /** An answer that was no success: `code` is the server's stable code, or "offline" where none came. */
 export class HttpError extends Error {
@@ -63,6 +63,26 @@ export function listRooms(token: string | undefined, cursor = ''): Promise<{ roo
   const query = new URLSearchParams({ visibility: 'public', limit: '50' });
   if (cursor) query.set('cursor', cursor);
   return request('GET', `/v1/rooms?${query}`, token === undefined ? {} : { token });
+}
+
+export interface Invite {
+  id: string;
+  role: Role;
+  expires_at?: string;
+  uses?: number;
+  used: number;
+}
+
+const invites = (room: string) => `/v1/rooms/${encodeURIComponent(room)}/invites`;
+
+export const createInvite = (token: string, room: string, terms: { role: Role; uses?: number; expires_at?: string }) =>
+  request<{ id: string; url: string; code: string }>('POST', invites(room), { token, body: terms });
+export const listInvites = (token: string, room: string) => request<{ invites: Invite[] }>('GET', invites(room), { token });
+export const redeemInvite = (token: string, code: string) => request<Room>('POST', `/v1/invites/${encodeURIComponent(code)}`, { token });
+export const claimGuest = (token: string, guest: string) => request<MeAnswer>('POST', '/v1/me/claim', { token, body: { token: guest } });
+
+export async function revokeInvite(token: string, room: string, id: string): Promise<void> {
+  await send('DELETE', `${invites(room)}/${encodeURIComponent(id)}`, { token });
 }
 
 /** The id is made here, so that the same request sent again finds the same room. */

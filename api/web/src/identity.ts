@@ -1,4 +1,4 @@
-import { createGuest, getMe, HttpError } from './http';
+import { claimGuest, createGuest, getMe, HttpError } from './http';
 import type { User } from './protocol';
 
 const KEY = 'kanvas.identity';
@@ -30,7 +30,9 @@ function store(token: string, user: User, expiresAt: string): Stored {
   return stored;
 }
 
-/** Who this browser is: a guest whose token is kept in localStorage and shared by all tabs. */
+const isGuest = (user: User) => user.id.startsWith('guest_');
+
+/** Who this browser is: a guest, or somebody who has signed in. The token is kept in localStorage and shared by all tabs. */
 export class Identity {
   private constructor(private stored: Stored) {}
 
@@ -42,6 +44,34 @@ export class Identity {
   static async create(name: string): Promise<Identity> {
     const guest = await createGuest(name);
     return new Identity(store(guest.token, guest.user, guest.expires_at));
+  }
+
+  /**
+   * Becomes whoever the token speaks for. What this browser's guest made is theirs from then on. Throws where the server refuses the
+   * token; a guest that is somebody else's already stays that.
+   */
+  static async signIn(token: string): Promise<Identity> {
+    const me = await getMe(token);
+    if (!me.user || !me.expires_at) throw new HttpError(0, 'internal', 'The server does not say who this token is for.');
+    const before = load();
+    const identity = new Identity(store(token, me.user, me.expires_at));
+    if (before && isGuest(before.user) && !isGuest(me.user)) {
+      try {
+        await claimGuest(token, before.token);
+      } catch (error) {
+        if (!(error instanceof HttpError)) throw error;
+      }
+    }
+    return identity;
+  }
+
+  /** Forgets who this browser is; the next visit asks for a name. */
+  static signOut(): void {
+    localStorage.removeItem(KEY);
+  }
+
+  get signedIn(): boolean {
+    return !isGuest(this.user);
   }
 
   get user(): User {
@@ -76,6 +106,7 @@ export class Identity {
     } catch (error) {
       if (!(error instanceof HttpError) || error.status !== 401) return false;
     }
+    if (this.signedIn) return false; // nobody becomes a guest without a word
     try {
       const guest = await createGuest(this.user.name);
       this.stored = store(guest.token, guest.user, guest.expires_at);

@@ -4,6 +4,7 @@ import './styles/room.css';
 import { Identity } from './identity';
 import { askName } from './ui/name-dialog';
 import { showRoomList } from './ui/room-list';
+import { showInvite } from './ui/invite-page';
 import { showRoom } from './ui/room-page';
 
 const root = document.getElementById('app')!;
@@ -19,6 +20,13 @@ async function show(): Promise<void> {
   leave = undefined;
   const identity = Identity.current() ?? (await askName());
   await identity.renew();
+  if (location.pathname === '/invite') {
+    showInvite(root, identity, location.hash.slice(1), (path) => {
+      history.replaceState(null, '', path); // the code is used: it stays in no history
+      void show();
+    });
+    return;
+  }
   const room = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1];
   leave = room === undefined ? showRoomList(root, identity, go) : showRoom(root, identity, decodeURIComponent(room), go);
 }

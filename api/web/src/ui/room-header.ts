@@ -1,9 +1,11 @@
+import type { Identity } from '../identity';
 import type { Session } from '../sync/session';
 import { h } from '../util/dom';
 import type { ChatPanel } from './chat-panel';
 import { iconButton } from './controls';
 import { icon } from './icons';
 import { presenceList } from './presence-list';
+import { shareDialog, tell } from './share-dialog';
 import { statusPill } from './status-pill';
 import type { Toasts } from './toasts';
 
@@ -40,7 +42,7 @@ export function roomHeader(session: Session, go: (path: string) => void): HTMLEl
 }
 
 /** Upper right: who is here, chat and the link to share. */
-export function roomCorner(session: Session, chat: ChatPanel, toasts: Toasts): HTMLElement {
+export function roomCorner(session: Session, identity: Identity, chat: ChatPanel, toasts: Toasts): HTMLElement {
   const badge = h('span', { class: 'badge', hidden: true, testid: 'unread' });
   const open = iconButton({ icon: 'chat', label: 'Chat', keys: 'C', testid: 'chat-toggle', onClick: () => chat.toggle() });
   open.append(badge);
@@ -48,23 +50,10 @@ export function roomCorner(session: Session, chat: ChatPanel, toasts: Toasts): H
     badge.hidden = n === 0;
     badge.textContent = n > 99 ? '99+' : String(n);
   });
-  const share = h('button', { class: 'primary with-icon', type: 'button', testid: 'share', title: 'Copy the link to this room' }, icon('share'), h('span', { text: 'Share' }));
-  share.addEventListener('click', async () => toasts.show((await copyText(location.href)) ? 'Link copied' : `The link is ${location.href}`));
+  const share = h('button', { class: 'primary with-icon', type: 'button', testid: 'share', title: 'Invite people to this room' }, icon('share'), h('span', { text: 'Share' }));
+  share.addEventListener('click', () => {
+    if (session.role === 'owner') shareDialog({ id: session.room.id, token: () => identity.token }, toasts);
+    else void tell(toasts, location.href);
+  });
   return h('div', { class: 'top-right panel' }, presenceList(session), open, share);
-}
-
-/** The clipboard API needs a secure context and a right; the old way is tried after it. */
-async function copyText(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = h('textarea', { style: { position: 'fixed', opacity: '0' } });
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    const copied = document.execCommand('copy');
-    field.remove();
-    return copied;
-  }
 }

@@ -4,6 +4,7 @@ import type { Room, Visibility } from '../protocol';
 import { h } from '../util/dom';
 import { hash, newId } from '../util/ids';
 import { ago } from '../util/time';
+import { accountDialog } from './account-dialog';
 import { avatar, openDialog } from './controls';
 import { icon } from './icons';
 
@@ -24,7 +25,7 @@ export function showRoomList(root: HTMLElement, identity: Identity, go: (path: s
   const problem = h('p', { class: 'problem', role: 'alert' });
   const more = h('button', { class: 'quiet', type: 'button', text: 'Show more', hidden: true });
   const create = h('button', { class: 'primary with-icon', type: 'button', testid: 'new-room', on: { click: () => newRoomDialog(identity, go) } }, icon('plus'), 'New room');
-  const you = h('span', { class: 'you', title: 'You are a guest in this browser' }, avatar(identity.user.name, identity.user.color), h('span', { text: identity.user.name, testid: 'my-name' }));
+  const you = h('button', { class: 'you quiet', type: 'button', testid: 'account', title: identity.signedIn ? 'You are signed in' : 'You are a guest in this browser', on: { click: () => accountDialog(identity, () => go('/')) } }, avatar(identity.user.name, identity.user.color), h('span', { text: identity.user.name, testid: 'my-name' }));
   const header = h('header', { class: 'list-header' }, brand(), h('span', { class: 'grow' }), you);
   const intro = h('div', { class: 'intro' }, h('div', {}, h('h1', { text: 'Rooms' }), h('p', { class: 'muted', text: 'A canvas for each: draw, arrange pictures and think, together.' })), create);
   root.replaceChildren(h('div', { class: 'list-page' }, header, h('main', {}, intro, problem, grid, more)));

@@ -37,7 +37,7 @@ export function showRoom(root: HTMLElement, identity: Identity, id: string, go: 
       const room = await getRoom(identity.token, id);
       const session = await Session.open(room, identity);
       if (ended) session.close();
-      else close = build(root, session, go);
+      else close = build(root, session, identity, go);
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       if (ended) return;
@@ -60,7 +60,7 @@ function showProblem(root: HTMLElement, error: HttpError, go: (path: string) => 
   root.replaceChildren(h('div', { class: 'center', testid: 'room-problem' }, h('h1', { text: title }), h('p', { class: 'muted', text: error.message }), home));
 }
 
-function build(root: HTMLElement, session: Session, go: (path: string) => void): () => void {
+function build(root: HTMLElement, session: Session, identity: Identity, go: (path: string) => void): () => void {
   const container = h('div', { class: 'stage', testid: 'stage', role: 'application', 'aria-label': 'Canvas' });
   const page = h('div', { class: 'room-page' }, container);
   root.replaceChildren(page);
@@ -90,7 +90,7 @@ function build(root: HTMLElement, session: Session, go: (path: string) => void):
   const chat = new ChatPanel(session);
   const toasts = new Toasts();
   const bars = h('div', { class: 'bottom' }, styleBar(editor), toolbar(editor));
-  page.append(cursors.root, fields, roomHeader(session, go), roomCorner(session, chat, toasts), viewBar(editor), bars, chat.root, toasts.root);
+  page.append(cursors.root, fields, roomHeader(session, go), roomCorner(session, identity, chat, toasts), viewBar(editor), bars, chat.root, toasts.root);
 
   session.notice.on((news) => toasts.show(news));
   const unbind = bindKeyboard(editor, gestures, () => chat.toggle());
