@@ -228,6 +228,12 @@ func (c *old) shows(id, key string, value any) {
 	}
 }
 
+// syncs waits for a sync:full with these elements in this order.
+func (c *old) syncs(order string) {
+	c.t.Helper()
+	c.waitFor("sync:full of "+order, func(m msg) bool { return m.str("type") == "sync:full" && strings.Join(c.order, " ") == order })
+}
+
 func (c *old) closed() websocket.StatusCode {
 	c.t.Helper()
 	for {
