@@ -25,13 +25,16 @@ type Preparation struct{ cfg PrepareConfig }
 // NewPreparer returns a Preparer.
 func NewPreparer(cfg PrepareConfig) *Preparation { return &Preparation{cfg: cfg} }
 
-// Plain reports whether commands are ready as they are: nothing to seal, no picture, nothing to look up. Prepare need not be asked then.
+// Plain reports whether commands are ready as they are: nothing to seal, no picture, nothing to look up. Prepare need not be asked then. What is not
+// known here is not plain.
 func Plain(cs []domain.Command) bool {
 	for _, c := range cs {
 		switch c := c.(type) {
 		case domain.PatchElement:
-			if _, has := c.Set.Get("src"); has {
-				return false
+			for i := range c.Set {
+				if c.Set[i].Key == "src" {
+					return false
+				}
 			}
 		case domain.AddElement:
 			if c.Element == nil {
@@ -40,7 +43,8 @@ func Plain(cs []domain.Command) bool {
 			if _, has := c.Element.Get("src"); has {
 				return false
 			}
-		case domain.PostChat, domain.AddComment, domain.Restore, domain.SetRole:
+		case domain.RemoveElements, domain.ReorderElements, domain.Undo, domain.Redo:
+		default:
 			return false
 		}
 	}

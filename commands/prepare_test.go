@@ -344,3 +344,21 @@ func TestRestore(t *testing.T) {
 	_, err = w.prepare(domain.RoleViewer, domain.Restore{Revision: 2})
 	wantCode(t, err, domain.CodeForbidden)
 }
+
+// What is not known to be plain is prepared: a new command must not slip past the Preparer.
+func TestPlain(t *testing.T) {
+	src := events.Members{{Key: "x", Value: []byte("1")}, {Key: "src", Value: []byte(`"data:,"`)}} // out of order too
+	for _, c := range []domain.Command{domain.PatchElement{ID: "e", Set: src}, domain.PatchElement{ID: "e", Set: src[1:]},
+		domain.AddElement{Element: element(t, "e", `"src":"data:,"`)}, domain.PostChat{}, domain.AddComment{}, domain.Restore{}, domain.SetRole{}, unknownCommand{}} {
+		if commands.Plain([]domain.Command{domain.Undo{}, c}) {
+			t.Errorf("%T is taken for plain", c)
+		}
+	}
+	if !commands.Plain([]domain.Command{patch("e", "x", "1"), add(t, "e"), domain.RemoveElements{}, domain.ReorderElements{}, domain.Undo{}, domain.Redo{}}) {
+		t.Error("nothing is plain")
+	}
+}
+
+type unknownCommand struct{}
+
+func (unknownCommand) CommandName() string { return "unknown" }
