@@ -31,12 +31,13 @@ type Options struct {
 
 // Store is the projections' Store, Shadows and Queries on one SQLite file. Methods may be called concurrently; writes are one at a time.
 type Store struct {
-	path    string
-	writes  *sql.DB
-	reads   *sql.DB
-	writer  writer
-	latency *prometheus.HistogramVec
-	shadow  atomic.Bool // this process has shadow tables
+	path     string
+	writes   *sql.DB
+	reads    *sql.DB
+	prepared prepared // of reads
+	writer   writer
+	latency  *prometheus.HistogramVec
+	shadow   atomic.Bool // this process has shadow tables
 
 	// beforeExec, where set, is called before each statement of a transaction, with its number in it; an error makes the statement fail.
 	beforeExec func(n int) error

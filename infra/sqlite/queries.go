@@ -89,7 +89,7 @@ func scanRoom(row scanner) (projections.RoomRow, error) {
 // RoomByID implements projections.Queries.
 func (s *Store) RoomByID(ctx context.Context, room string) (projections.RoomRow, error) {
 	defer s.observe("room", time.Now())
-	r, err := scanRoom(s.reads.QueryRowContext(ctx, "SELECT "+roomColumns+" FROM rooms r WHERE r.id = ? AND r.revision > 0", room))
+	r, err := scanRoom(s.queryRow(ctx, "SELECT "+roomColumns+" FROM rooms r WHERE r.id = ? AND r.revision > 0", room))
 	if isNoRows(err) {
 		return r, fmt.Errorf("%w: room %s", projections.ErrNotFound, room)
 	}
@@ -102,7 +102,7 @@ func (s *Store) RoomByID(ctx context.Context, room string) (projections.RoomRow,
 // Participants implements projections.Queries.
 func (s *Store) Participants(ctx context.Context, room string) ([]projections.ParticipantRow, error) {
 	defer s.observe("participants", time.Now())
-	rows, err := s.reads.QueryContext(ctx, `SELECT p.user_id, p.role, +p.joined_at, u.name, u.color FROM room_participants p
+	rows, err := s.query(ctx, `SELECT p.user_id, p.role, +p.joined_at, u.name, u.color FROM room_participants p
  JOIN users u ON u.id = p.user_id WHERE p.room_id = ? AND p.removed_at IS NULL ORDER BY p.joined_at, p.user_id`, room)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: participants: %w", err)
@@ -147,7 +147,7 @@ func (s *Store) RolesOf(ctx context.Context, user string, rooms []string) (map[s
 func (s *Store) CountParticipants(ctx context.Context, room string) (int, error) {
 	defer s.observe("count_participants", time.Now())
 	var n int
-	if err := s.reads.QueryRowContext(ctx, "SELECT count(*) FROM room_participants WHERE room_id = ? AND removed_at IS NULL", room).Scan(&n); err != nil {
+	if err := s.queryRow(ctx, "SELECT count(*) FROM room_participants WHERE room_id = ? AND removed_at IS NULL", room).Scan(&n); err != nil {
 		return 0, fmt.Errorf("sqlite: count participants: %w", err)
 	}
 	return n, nil
@@ -211,7 +211,7 @@ func (s *Store) newestSnapshot(ctx context.Context, prefix, room string, revisio
 		text += " AND revision <= ?"
 		args = append(args, int64(min(revision, 1<<53)))
 	}
-	err = s.reads.QueryRowContext(ctx, text+" ORDER BY revision DESC LIMIT 1", args...).Scan(&row.Revision, &row.Seq, &row.Sum, &row.Key)
+	err = s.queryRow(ctx, text+" ORDER BY revision DESC LIMIT 1", args...).Scan(&row.Revision, &row.Seq, &row.Sum, &row.Key)
 	if isNoRows(err) {
 		return row, false, nil
 	}
