@@ -27,14 +27,15 @@ type conn struct {
 	limits *Limits
 	met    *metrics
 
-	mu       sync.Mutex
-	waiting  []entry
-	bytes    int    // of waiting, but for streams
-	control  []byte // of the library
-	rest     []byte // of a frame that the room's goroutine could write in part; goes out before anything else
-	busy     busy   // who is writing
-	state    connState
-	deadline time.Time // for the writer once state is past open
+	mu         sync.Mutex
+	waiting    []entry
+	bytes      int    // of waiting, but for streams and large frames
+	largeBytes int    // of large frames in waiting
+	control    []byte // of the library
+	rest       []byte // of a frame that the room's goroutine could write in part; goes out before anything else
+	busy       busy   // who is writing
+	state      connState
+	deadline   time.Time // for the writer once state is past open
 
 	mute bool // no error messages before the close frame: old clients know none. Set before the writer starts
 

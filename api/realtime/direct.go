@@ -109,7 +109,7 @@ func (c *conn) takeDirect() (batch []byte, pooled *[]byte) {
 		}
 	}
 	for i := range n {
-		c.bytes -= len(c.waiting[i].data)
+		c.uncountLocked(len(c.waiting[i].data))
 		if r := c.waiting[i].note; r != nil {
 			r.state.Store(receiptWritten)
 		}

@@ -39,7 +39,7 @@
 //
 // # Queues
 //
-// What waits for a socket is bounded (Limits.QueueBytes); past it ephemeral frames are dropped, then the socket is closed with 4508 and the client
+// What waits for a socket is bounded (Limits.QueueBytes, and Limits.LargeBytes for single frames beyond it); past it ephemeral frames are dropped, then the socket is closed with 4508 and the client
 // resumes. A reader stops reading at Limits.InFlight unanswered commands. The mailbox takes all but commits from bounded senders; past
 // Limits.Mailbox commits the room closes its sockets with 4503.
 package realtime

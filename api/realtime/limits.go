@@ -18,6 +18,7 @@ type Limits struct {
 	OtherFrame     int // bytes of one message of everybody else
 	FrameMessages  int // messages in one frame that is an array
 	QueueBytes     int // what waits for one socket
+	LargeBytes     int // what waits of frames that are larger than QueueBytes alone; they are shared by all sockets of the room
 	RingBytes      int // recent commits of a room kept for resuming
 	Mailbox        int // messages waiting for a room's goroutine; past it the room closes its sockets with 4503
 	InFlight       int // commands of one socket that are not answered yet; past it the socket is not read
@@ -43,7 +44,7 @@ func DefaultLimits() Limits {
 		HelloTimeout: 5 * time.Second, CloseLinger: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxSession: 12 * time.Hour,
 		RoomLinger: 30 * time.Second, Coalesce: 50 * time.Millisecond, FlushTick: 10 * time.Millisecond, PositionTick: 33 * time.Millisecond,
 		HandshakeBytes: 64 << 10, EditorFrame: 12 << 20, OtherFrame: 64 << 10, FrameMessages: 2_000,
-		QueueBytes: 256 << 10, RingBytes: 1 << 20, Mailbox: 16_384, InFlight: 256, InFlightBytes: 4 << 20,
+		QueueBytes: 256 << 10, LargeBytes: 16 << 20, RingBytes: 1 << 20, Mailbox: 16_384, InFlight: 256, InFlightBytes: 4 << 20,
 		CommandRate: 200, CommandBurst: 2_000, UpdateRate: 240, FrameRate: 5_000, FrameSeconds: 5, BadFrames: 100,
 		MaxSockets: 20_000, PerAddress: 2_000, PerUser: 100, Crowd: 16,
 	}
@@ -65,6 +66,7 @@ func (l Limits) filled() Limits {
 	or(&l.OtherFrame, d.OtherFrame)
 	or(&l.FrameMessages, d.FrameMessages)
 	or(&l.QueueBytes, d.QueueBytes)
+	or(&l.LargeBytes, d.LargeBytes)
 	or(&l.RingBytes, d.RingBytes)
 	or(&l.Mailbox, d.Mailbox)
 	or(&l.InFlight, d.InFlight)

@@ -26,8 +26,9 @@ const (
 )
 
 // send queues whole frames that must not be lost; they are written after flush. A queue that is empty takes any size; where they don't
-// fit, ephemeral entries go first, and then the socket is closed with 4508. False: the socket is closing. data is shared: nobody
-// may modify it any more.
+// fit, ephemeral entries go first, and then the socket is closed with 4508. A frame that is larger than QueueBytes alone is counted apart, up to
+// LargeBytes: what comes behind it (the ack of a large paste) has the same room as ever. False: the socket is closing. data is shared: nobody may
+// modify it any more.
 func (c *conn) send(data []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,7 +36,7 @@ func (c *conn) send(data []byte) bool {
 		return false
 	}
 	c.waiting = append(c.waiting, entry{data: data})
-	c.bytes += len(data)
+	c.countLocked(len(data))
 	return true
 }
 
@@ -46,12 +47,12 @@ func (c *conn) sendOwn(data []byte) bool {
 	if !c.roomLocked(len(data)) {
 		return false
 	}
-	if n := len(c.waiting); n > 0 && c.waiting[n-1].own && len(c.waiting[n-1].data) < copyBytes {
+	if n := len(c.waiting); n > 0 && c.waiting[n-1].own && len(c.waiting[n-1].data) < copyBytes && !c.large(len(data)) {
 		c.waiting[n-1].data = append(c.waiting[n-1].data, data...)
 	} else {
 		c.waiting = append(c.waiting, entry{data: append(make([]byte, 0, max(128, len(data))), data...), own: true})
 	}
-	c.bytes += len(data)
+	c.countLocked(len(data))
 	return true
 }
 
@@ -62,14 +63,14 @@ func (c *conn) sendEphemeral(data []byte, r *receipt) bool {
 	if c.state != connOpen {
 		return false
 	}
-	if len(c.waiting) > 0 && c.bytes+len(data) > c.limits.QueueBytes {
+	if !c.fitsLocked(len(data)) {
 		r.dropped()
 		c.met.dropped.Inc()
 		return true
 	}
 	r.state.Store(receiptWaiting)
 	c.waiting = append(c.waiting, entry{data: data, note: r})
-	c.bytes += len(data)
+	c.countLocked(len(data))
 	return true
 }
 
@@ -98,7 +99,7 @@ func (c *conn) withdraw(r *receipt) bool {
 	defer c.mu.Unlock()
 	for i := len(c.waiting) - 1; i >= 0; i-- {
 		if c.waiting[i].note == r {
-			c.bytes -= len(c.waiting[i].data)
+			c.uncountLocked(len(c.waiting[i].data))
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
 			r.state.Store(receiptNone)
 			return true
@@ -112,17 +113,46 @@ func (c *conn) roomLocked(n int) bool {
 	if c.state != connOpen {
 		return false
 	}
-	if len(c.waiting) == 0 || c.bytes+n <= c.limits.QueueBytes {
+	if c.fitsLocked(n) {
 		return true
 	}
 	c.dropEphemeralLocked()
-	if len(c.waiting) == 0 || c.bytes+n <= c.limits.QueueBytes {
+	if c.fitsLocked(n) {
 		return true
 	}
 	c.met.slow.Inc()
 	c.finishLocked(byeSlow.close, byeSlow.detail, true, c.lastWords(byeSlow))
 	c.flush()
 	return false
+}
+
+func (c *conn) fitsLocked(n int) bool {
+	switch {
+	case len(c.waiting) == 0:
+		return true
+	case c.large(n):
+		return c.largeBytes+n <= c.limits.LargeBytes
+	}
+	return c.bytes+n <= c.limits.QueueBytes
+}
+
+// large frames are those that are counted apart.
+func (c *conn) large(n int) bool { return n > c.limits.QueueBytes }
+
+func (c *conn) countLocked(n int) {
+	if c.large(n) {
+		c.largeBytes += n
+	} else {
+		c.bytes += n
+	}
+}
+
+func (c *conn) uncountLocked(n int) {
+	if c.large(n) {
+		c.largeBytes -= n
+	} else {
+		c.bytes -= n
+	}
 }
 
 func (c *conn) dropEphemeralLocked() {
@@ -133,7 +163,7 @@ func (c *conn) dropEphemeralLocked() {
 			continue
 		}
 		e.note.dropped()
-		c.bytes -= len(e.data)
+		c.uncountLocked(len(e.data))
 		c.met.dropped.Inc()
 	}
 	clear(c.waiting[len(kept):])
@@ -150,7 +180,7 @@ func (c *conn) dropLocked(err error) {
 			e.stream.ended(err)
 		}
 	}
-	c.waiting, c.bytes = nil, 0
+	c.waiting, c.bytes, c.largeBytes = nil, 0, 0
 }
 
 // take moves entries of about batchBytes from the queue to list; a stream comes alone. ended: nothing will come any more.
@@ -192,7 +222,7 @@ func (c *conn) take(list [][]byte) (batch [][]byte, s stream, ended bool) {
 		}
 		batch = append(batch, e.data)
 		size += len(e.data)
-		c.bytes -= len(e.data)
+		c.uncountLocked(len(e.data))
 		if e.note != nil {
 			e.note.state.Store(receiptWritten)
 		}

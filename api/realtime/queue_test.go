@@ -51,19 +51,43 @@ func readN(t *testing.T, r io.Reader, n int) []byte {
 	return b
 }
 
-func TestAnEmptyQueueTakesAnySizeAndTheNextClosesIt(t *testing.T) {
-	c, _, _ := pipeConn(t, Limits{QueueBytes: 1000})
+func TestAnEmptyQueueTakesAnySize(t *testing.T) {
+	c, _, _ := pipeConn(t, Limits{QueueBytes: 1000, LargeBytes: 2000})
 	if !c.send(text(5000)) {
 		t.Fatal("an empty queue refused a frame")
 	}
-	if c.send(text(10)) {
-		t.Fatal("a full queue took a frame")
+	if c.send(text(1001)) {
+		t.Fatal("a full queue took a large frame")
 	}
 	if c.open() {
 		t.Fatal("the socket is still open")
 	}
 	if CloseCode(c.code.Load()) != CloseTooSlow {
 		t.Fatalf("closed with %d", c.code.Load())
+	}
+}
+
+// A commit beyond QueueBytes comes with its ack, and maybe with others: all of them are written.
+func TestALargeFrameTakesNoRoomOfSmallOnes(t *testing.T) {
+	small, large := text(100), text(5000)
+	c, far, start := pipeConn(t, Limits{QueueBytes: 2 * len(small), LargeBytes: 2 * len(large)})
+	want := bytes.Join([][]byte{small, large, large, small}, nil)
+	if !c.sendOwn(small) || !c.send(large) || !c.send(large) || !c.sendOwn(small) {
+		t.Fatal("refused")
+	}
+	var r receipt
+	if c.sendEphemeral(text(10), &r); r.state.Load() != receiptDropped {
+		t.Fatal("an ephemeral frame went into a full queue")
+	}
+	start()
+	c.flush()
+	if got := readN(t, far, len(want)); !bytes.Equal(got, want) {
+		t.Fatal("other bytes came")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bytes != 0 || c.largeBytes != 0 {
+		t.Fatalf("%d and %d bytes counted in an empty queue", c.bytes, c.largeBytes)
 	}
 }
 

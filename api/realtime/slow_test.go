@@ -86,6 +86,25 @@ func TestASlowClientIsClosedAndResumes(t *testing.T) {
 	again.until(fast.revision)
 }
 
+// A list of more than a queue holds is one commit with its ack behind it: whoever reads is not slow.
+func TestALargePasteIsAckedOnItsOwnSocket(t *testing.T) {
+	w := newWorld(t, limits(func(l *Limits) { l.RatesOff = true }))
+	room := w.room(domain.Public)
+	a, b := w.enter(room, "alice", "a"), w.enter(room, "bob", "b")
+	for seq := 1; seq <= 5; seq++ {
+		list := make([]string, 400)
+		for i := range list {
+			list[i] = fmt.Sprintf(`{"command":"element.add","data":{"element":{"id":"e%d-%d","type":"note","text":"%01500d"}}}`, seq, i, i)
+		}
+		b.send(`{"type":"command","seq":%d,"command":"chat.post","data":{"text":"meanwhile"}}`, seq)
+		a.send(`{"type":"commands","seq":%d,"commands":[%s]}`, seq, strings.Join(list, ","))
+		if m := a.waitType("ack"); m.num("seq") != uint64(seq) {
+			t.Fatalf("%v", m)
+		}
+		b.until(a.revision)
+	}
+}
+
 // While a large snapshot is on its way at the client's pace the room moves on, by far more than a queue holds: no hole, nothing twice.
 func TestCommitsDuringASlowSnapshotAreCaughtUp(t *testing.T) {
 	w := newWorld(t, limits(func(l *Limits) { l.RatesOff = true; l.RingBytes = 100 << 10 }))

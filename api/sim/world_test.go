@@ -72,8 +72,8 @@ func (w *world) start() {
 	w.rooms = commands.NewDispatcher(commands.Config{Log: w.log, Objects: store, Logger: quiet})
 	prepare := commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, Assets: commands.NewAssets(streams, store)})
 	limits := realtime.DefaultLimits()
-	limits.QueueBytes = 8 << 10                 // so that readers who stop are too slow soon
-	limits.CloseLinger = 300 * time.Millisecond // readers who rest do not answer a close
+	limits.QueueBytes, limits.LargeBytes = 8<<10, 64<<10 // so that readers who stop are too slow soon
+	limits.CloseLinger = 300 * time.Millisecond          // readers who rest do not answer a close
 	limits.RoomLinger = 50 * time.Millisecond
 	w.hub = realtime.New(realtime.Config{Rooms: w.rooms, Users: people, Preparer: prepare, Authenticator: tokens{people},
 		AllowOrigin: func(*http.Request) bool { return true }, AllowCookie: func(*http.Request) bool { return false },
