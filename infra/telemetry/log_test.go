@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -29,5 +30,20 @@ func TestLevel(t *testing.T) {
 	Logger(&b, "warn").Info("quiet")
 	if b.Len() != 0 {
 		t.Fatalf("%s", b.String())
+	}
+}
+
+func TestAnEventIsNamedOnce(t *testing.T) {
+	var b bytes.Buffer
+	Logger(&b, "info").With("node", 1).Warn("snapshot can't be used", "event", "snapshot_refused", "roomId", "r")
+	if n := strings.Count(b.String(), `"event":`); n != 1 {
+		t.Fatalf("%d names in %s", n, b.String())
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["event"] != "snapshot_refused" || got["message"] != "snapshot can't be used" || got["roomId"] != "r" || got["node"] != 1.0 {
+		t.Fatalf("%v", got)
 	}
 }
