@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/events"
@@ -164,4 +165,20 @@ func TestAGuestsRoleIsClaimed(t *testing.T) {
 	w.refused(CodeForbidden, "bob", ClaimParticipant{"zoe"})
 	w.refused(CodeInvalidCommand, "ann", ClaimParticipant{"ann"})
 	w.check()
+}
+
+func TestSnapshotsWithoutInvitesAreRead(t *testing.T) {
+	w := studio(t)
+	now := string(w.room.EncodeSnapshot())
+	before := strings.Replace(strings.Replace(now, `{"v":2,`, `{"v":1,`, 1), `,"invites":[]`, "", 1)
+	if before == now {
+		t.Fatal("the snapshot has no version or no invites")
+	}
+	r, err := DecodeSnapshot([]byte(before))
+	if err != nil || string(r.EncodeSnapshot()) != now {
+		t.Errorf("a snapshot of the version before: %v", err)
+	}
+	if _, err := DecodeSnapshot([]byte(strings.Replace(now, `{"v":2,`, `{"v":3,`, 1))); err == nil {
+		t.Error("a snapshot of the version after is read")
+	}
 }
