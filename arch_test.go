@@ -39,7 +39,7 @@ var rules = []rule{
 }
 
 // small are the libraries that any package but events and domain may use.
-var small = []string{"github.com/google/uuid", "golang.org/x/", "github.com/prometheus/client_golang"}
+var small = []string{"github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/", "github.com/prometheus/client_golang"}
 
 func TestImportsPointOneWay(t *testing.T) {
 	used := map[string]bool{}

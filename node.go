@@ -48,6 +48,8 @@ type node struct {
 	kv      commands.KV      // of this server, or of Cloudflare
 	objects commands.Objects // a directory, or R2
 	r2      *r2.Bucket       // nil: objects are in a directory
+	intake  commands.Intake
+	ledger  *jetstream.Ledger
 	tables  *sqlite.Store
 
 	cloudflare *cloudflare.Client  // nil until something needs it
@@ -58,6 +60,7 @@ type node struct {
 	people  *commands.People
 	claims  *commands.Claims
 	assets  *commands.Assets
+	uploads *commands.Uploads
 	rooms   *commands.Dispatcher
 	limits  *ratelimit.Limiter // of the edge; nil in tools
 	runner  *projections.Runner
@@ -148,11 +151,21 @@ func (n *node) openRooms(context.Context) error {
 	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
+	quota := commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
+	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})
 	n.claims = commands.NewClaims(n.people, n.rooms, n.roomsOf)
 	return nil
+}
+
+// assetBytes is what the lists say of a person's assets, once they have got as far as the log is now.
+func (n *node) assetBytes(ctx context.Context, person string) (int64, error) {
+	if err := n.runner.WaitHead(ctx); err != nil {
+		return 0, err
+	}
+	return n.tables.AssetBytes(ctx, person)
 }
 
 // startProjections follows the log until the node closes.

@@ -109,6 +109,10 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	uploadSigner, err := auth.NewUploadSigner(secret)
+	if err != nil {
+		return nil, err
+	}
 	sites, err := auth.NewSites(n.cfg.Origins, n.cfg.Hosts, n.cfg.PublicURL, n.cfg.Loopback())
 	if err != nil {
 		return nil, err
@@ -148,7 +152,7 @@ func (n *node) openEdge() (*edge, error) {
 	}
 	handler, err := api.New(api.Config{
 		Claims: n.claims, Directory: webhook, PublicURL: configured,
-		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Canvases: n.caches, Hub: hub, Limiter: limiter,
+		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Uploads: n.uploads, Receiver: n.receiver(), UploadSigner: uploadSigner, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Fal: falProxy, FalLimits: n.cfg.Fal.Limits, FalBudget: n.cfg.Fal.Budget,
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,
@@ -164,6 +168,7 @@ func (n *node) openEdge() (*edge, error) {
 func (e *edge) run(ctx context.Context) error {
 	n := e.n
 	n.startProjections()
+	n.startUploads()
 	if err := n.startHandlers(e.hub.Registry().Committed); err != nil {
 		return err
 	}

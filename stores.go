@@ -35,6 +35,9 @@ func (n *node) openStores(ctx context.Context) error {
 	if err := n.openKV(ctx); err != nil {
 		return fmt.Errorf("open cache: %w", err)
 	}
+	if n.ledger, err = n.log.OpenLedger(ctx); err != nil {
+		return err
+	}
 	return n.openObjects()
 }
 
@@ -65,15 +68,22 @@ func (n *node) gather() time.Duration {
 
 func (n *node) openObjects() (err error) {
 	if !n.cfg.Cloudflare.Objects() {
-		n.objects, err = objects.OpenDir(objectsDir(&n.cfg), n.reg)
+		dir, err := objects.OpenDir(objectsDir(&n.cfg), n.reg)
+		if err != nil {
+			return err
+		}
+		n.objects = dir
+		n.intake, err = objects.NewIntake(dir)
 		return err
 	}
 	if left, _ := os.ReadDir(objectsDir(&n.cfg)); len(left) > 0 { // no directory, nothing left in it
 		n.logger.Info("objects_in_directory_too", "hint", "pictures of before are served once `kanvas copy --from local --to cloudflare` has brought them to R2")
 	}
-	n.r2, err = openBucket(&n.cfg, n.reg, n.logger)
-	n.objects = n.r2
-	return err
+	if n.r2, err = openBucket(&n.cfg, n.reg, n.logger); err != nil {
+		return err
+	}
+	n.objects, n.intake = n.r2, r2.Intake{Bucket: n.r2}
+	return nil
 }
 
 func openBucket(cfg *config.Config, reg prometheus.Registerer, logger *slog.Logger) (*r2.Bucket, error) {

@@ -17,6 +17,7 @@ type API struct {
 	encode  wire.Encoder
 	metrics *metrics
 	rates   *rates
+	puts    *gate
 	page    *page
 	streams *gate // of events
 	bodies  bodyBudget
@@ -39,6 +40,7 @@ func New(cfg Config) (*API, error) {
 		rates: newRates(cfg.RateLimits, cfg.Clock), draining: make(chan struct{}),
 		streams:   &gate{what: "event streams", perCaller: streamsPerCaller, perNode: streamsPerNode, retry: sseHeartbeat},
 		falLimits: newFalLimits(cfg.FalLimits, cfg.FalBudget),
+		puts:      &gate{what: "parts of uploads", perCaller: putsPerAddress, perNode: putsPerNode, retry: retryPut},
 		falCalls:  &gate{what: "calls to fal.ai", perCaller: falAtOnce, perNode: falOnNode, retry: time.Second},
 	}
 	if a.page, err = loadPage(cfg.Web); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -59,8 +60,12 @@ func (a *API) asset(c echo.Context) error {
 	if public {
 		scope = "public, "
 	}
-	h.Set("Cache-Control", scope+assetCache)
-	h.Set("ETag", `"`+row.SHA256+`"`)
+	tag, cache, err := chooseVariant(c, &row)
+	if err != nil {
+		return err
+	}
+	h.Set("Cache-Control", scope+cache)
+	h.Set("ETag", tag)
 	h.Set("Content-Security-Policy", inertCSP)
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // old clients live elsewhere; who may see it was asked above
 	h.Set("Content-Type", row.ContentType)
@@ -78,6 +83,34 @@ func (a *API) asset(c echo.Context) error {
 		return c.Redirect(http.StatusFound, to)
 	}
 	return a.serveObject(c, &row)
+}
+
+// chooseVariant has the smallest picture served that is as large as ?size asks for: the original where there is no such, which may only be so for now.
+func chooseVariant(c echo.Context, row *projections.AssetRow) (tag, cache string, err error) {
+	tag, cache = `"`+row.SHA256+`"`, assetCache
+	asked := c.QueryParam("size")
+	if asked == "" {
+		return tag, cache, nil
+	}
+	size, err := strconv.Atoi(asked)
+	if err != nil || size < 1 {
+		return "", "", badRequest("size: must be a number of pixels")
+	}
+	list := variantsOf(row)
+	if len(list) == 0 {
+		cache = elsewhereCache
+	}
+	best := -1
+	for i := range list {
+		if list[i].Size >= size && (best < 0 || list[i].Size < list[best].Size) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		row.Key, row.ContentType = list[best].Key, list[best].ContentType
+		tag = fmt.Sprintf(`"%s-%d"`, row.SHA256, list[best].Size)
+	}
+	return tag, cache, nil
 }
 
 // elsewhere is the address of an asset outside of this server, for pictures that anybody may see and where the store is open to the world. Requests
@@ -100,7 +133,7 @@ var errNoAsset = domain.Errorf(domain.CodeNotFound, "there is no such asset")
 // that was made a moment ago.
 func (a *API) assetRow(ctx context.Context, id string) (projections.AssetRow, error) {
 	row, err := a.cfg.Queries.AssetByID(ctx, id)
-	if errors.Is(err, projections.ErrNotFound) {
+	if errors.Is(err, projections.ErrNotFound) || (err == nil && row.Status == string(domain.AssetPending)) {
 		wait, cancel := context.WithTimeout(ctx, assetWait)
 		defer cancel()
 		if err := a.cfg.Progress.WaitHead(wait); err != nil && wait.Err() == nil && !errors.Is(err, projections.ErrBehind) {
@@ -108,7 +141,7 @@ func (a *API) assetRow(ctx context.Context, id string) (projections.AssetRow, er
 		}
 		row, err = a.cfg.Queries.AssetByID(ctx, id)
 	}
-	if errors.Is(err, projections.ErrNotFound) || (err == nil && row.Key == "") {
+	if errors.Is(err, projections.ErrNotFound) || (err == nil && (row.Key == "" || row.Status == string(domain.AssetDeleted))) {
 		return row, errNoAsset
 	}
 	return row, err

@@ -71,12 +71,15 @@ type Config struct {
 	// redirected there, no others.
 	PublicObjects string
 	Pictures      Pictures
+	Uploads       Uploads
+	Receiver      commands.Receiver // of the bytes of uploads; nil: they are sent to the store itself
 	Canvases      CanvasHashes
 	Hub           Hub
 	Limiter       commands.Limiter // of sharedLimits
 
 	Auth         *auth.Authenticator
 	Capabilities *auth.Capabilities
+	UploadSigner *auth.UploadSigner
 	Sites        *auth.Sites
 	Tickets      *auth.Tickets // nil: a store of its own
 	Proxies      auth.Proxies  // nil: X-Forwarded-For is not believed
@@ -108,7 +111,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
 		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
-		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Claims": c.Claims == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
+		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Uploads": c.Uploads == nil, "UploadSigner": c.UploadSigner == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Claims": c.Claims == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error
 	for name, absent := range missing {

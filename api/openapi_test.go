@@ -290,6 +290,9 @@ func TestDocumentIsTrue(t *testing.T) {
 	do("GET", "/v1/assets/{id}", "", nil, "{id}", asset, "Range", "bytes=999999-").ok(416)
 	do("GET", "/v1/assets/{id}", "", nil, "{id}", asset, "If-None-Match", bytesOf.header.Get("ETag")).ok(304)
 	do("GET", "/v1/assets/{id}", "", nil, "{id}", "nope").ok(404)
+	s.driveUploads(w, do, ada)
+	do("GET", "/v1/rooms/{id}/assets", ada.token, nil, "{id}", "r1", "?", "limit=1").ok(200)
+	do("GET", "/v1/rooms/{id}/assets", ada.token, nil, "{id}", "r1", "?", "limit=x").ok(400)
 	update := cmd{"type": "canvas_update", "hash": "h"}
 	do("POST", "/parties/{party}/{room}", "", update, "{party}", "main", "{room}", "r1").ok(200)
 	do("POST", "/parties/{party}/{room}", "", update, "{party}", "main", "{room}", "nope").ok(404)
@@ -319,6 +322,23 @@ func TestDocumentIsTrue(t *testing.T) {
 	ready = false
 	do("GET", "/readyz", "", nil).ok(503)
 	s.complete()
+}
+
+// driveUploads sends a picture.
+func (s *schemas) driveUploads(w *world, do func(method, path, token string, body any, more ...string) *answer, p person) {
+	s.t.Helper()
+	data := pngOf(s.t, noise(9, 9, 1))
+	u := w.asked(p, do("POST", "/v1/assets", p.token, cmd{"name": "a.png", "content_type": "image/png", "size": len(data)}).ok(201))
+	do("POST", "/v1/assets", p.token, cmd{}).ok(400)
+	large := do("POST", "/v1/assets", p.token, cmd{"content_type": "video/mp4", "size": 20 << 20}).ok(201).json()["asset"].(cmd)["id"].(string)
+	do("GET", "/v1/assets/{id}/upload", p.token, nil, "{id}", large).ok(200)
+	do("DELETE", "/v1/assets/{id}", p.token, nil, "{id}", large).ok(204)
+	do("GET", "/v1/assets/{id}/upload", p.token, nil, "{id}", large).ok(409)
+	do("DELETE", "/v1/assets/{id}", p.token, nil, "{id}", "nope").ok(404)
+	s.check("PUT", "/v1/uploads/{id}/{part}", u.put(u.urls[0], data).ok(200))
+	s.check("PUT", "/v1/uploads/{id}/{part}", u.put(u.urls[0]+"x", data).ok(403))
+	do("POST", "/v1/assets/{id}/complete", p.token, nil, "{id}", u.id).ok(200)
+	do("POST", "/v1/assets/{id}/complete", p.token, nil, "{id}", "nope").ok(404)
 }
 
 // complete reports what of the document was not driven.

@@ -19,6 +19,7 @@ var routeRights = map[string]string{
 	"POST /v1/rooms/:id/tickets":              domain.RightRead,
 	"GET /v1/rooms/:id/canvas":                domain.RightRead,
 	"GET /v1/rooms/:id/events":                domain.RightRead,
+	"GET /v1/rooms/:id/assets":                domain.RightRead,
 	"POST /v1/rooms/:id/commands":             domain.RightRead, // each command asks for itself
 	"GET /v1/rooms/:id/participants":          domain.RightRead,
 	"PUT /v1/rooms/:id/participants/:user":    "participant.set_role",
@@ -38,7 +39,9 @@ var routeRights = map[string]string{
 // noRoom are the routes that are not about one room; the files of the page are the others.
 var noRoom = map[string]bool{
 	"POST /v1/guests": true, "GET /v1/me": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true,
-	"GET /healthz": true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,
+	"POST /v1/assets": true, "GET /v1/assets/:id/upload": true, "POST /v1/assets/:id/complete": true, "DELETE /v1/assets/:id": true, // the uploader's alone
+	"PUT /v1/uploads/:id/:part": true, // whoever has the signed address
+	"GET /healthz":              true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,
 	"GET /api/fal": true, "POST /api/fal": true, "PUT /api/fal": true, "PATCH /api/fal": true, "DELETE /api/fal": true,
 }
 

@@ -130,6 +130,7 @@ var routeCells = map[string]cell{
 	"POST /v1/rooms/:id/tickets":              {},
 	"GET /v1/rooms/:id/canvas":                {anonymousToo: true},
 	"GET /v1/rooms/:id/events":                {anonymousToo: true},
+	"GET /v1/rooms/:id/assets":                {anonymousToo: true},
 	"POST /v1/rooms/:id/commands":             {body: cmd{"commands": []cmd{}}}, // each command: below
 	"GET /v1/rooms/:id/participants":          {anonymousToo: true},
 	"PUT /v1/rooms/:id/participants/:user":    {body: cmd{"role": "editor"}},

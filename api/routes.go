@@ -35,6 +35,12 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id/ws", a.socketV1)
 	// Assets.
 	a.getAndHead("/v1/assets/:id", a.asset, a.limit(rateAssets))
+	e.POST("/v1/assets", a.createAsset, a.change, a.limit(rateUploads))
+	e.GET("/v1/assets/:id/upload", a.resumeAsset, a.limit(rateReads))
+	e.POST("/v1/assets/:id/complete", a.completeAsset, a.change, a.limit(rateChanges))
+	e.DELETE("/v1/assets/:id", a.deleteAsset, a.change, a.limit(rateChanges))
+	e.PUT("/v1/uploads/:id/:part", a.receivePart, a.change)
+	e.GET("/v1/rooms/:id/assets", a.listRoomAssets, a.limit(rateReads))
 	// fal.ai.
 	e.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, falPath, a.fal, a.change)
 	// Old clients.

@@ -37,18 +37,20 @@ func soon(t testing.TB) context.Context {
 
 // world is a whole server: the real rooms over the embedded log, projections on SQLite, objects in a directory, the hub.
 type world struct {
-	t      testing.TB
-	dir    string
-	api    *API
-	server *httptest.Server
-	cfg    Config
-	rooms  *commands.Dispatcher
-	kv     *jetstream.KV
-	assets *commands.Assets
-	store  *sqlite.Store
-	logs   *logBuffer
-	stop   context.CancelFunc // of the projections
-	clock  *movingClock
+	t       testing.TB
+	dir     string
+	api     *API
+	server  *httptest.Server
+	cfg     Config
+	rooms   *commands.Dispatcher
+	kv      *jetstream.KV
+	assets  *commands.Assets
+	uploads *commands.Uploads
+	parts   uploadParts
+	store   *sqlite.Store
+	logs    *logBuffer
+	stop    context.CancelFunc // of the projections
+	clock   *movingClock
 }
 
 // movingClock is the system's clock and what a test adds to it.
@@ -126,6 +128,13 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	sealer, streams := commands.NewSealer(keys), commands.NewStreams(log, nil)
 	people := commands.NewPeople(streams, sealer, logger)
 	w.assets = commands.NewAssets(streams, shelf)
+	intake, err := objects.NewIntake(shelf)
+	must(err)
+	ledger, err := log.OpenLedger(soon(t))
+	must(err)
+	now := func() int64 { return w.clock.now().UnixMilli() }
+	w.parts = uploadParts{log: log, objects: shelf, intake: intake, ledger: ledger, clock: now}
+	w.uploads = w.parts.open(testQuota)
 	runner := projections.NewRunner(projections.Config{Source: log, Streams: log, Store: w.store, Canvases: w.rooms, Unsealer: people, Blobs: shelf, Logger: logger})
 	caches := projections.NewCaches(projections.CacheConfig{KV: w.kv, Queries: w.store, Logger: logger})
 	w.project(runner, caches)
@@ -133,11 +142,13 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	must(err)
 	capabilities, err := auth.NewCapabilities(testSecret)
 	must(err)
+	signer, err := auth.NewUploadSigner(testSecret)
+	must(err)
 	sites, err := auth.NewSites([]string{"https://app.example.com"}, nil, "", true)
 	must(err)
 	w.cfg = Config{
 		Rooms: w.rooms, Users: people, Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, People: people, Assets: w.assets}),
-		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, Canvases: caches, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
+		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, Uploads: w.uploads, Receiver: intake, UploadSigner: signer, Canvases: caches, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
 		Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
 	}
 	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/infinite-kanvas/kanvas/commands/media"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
 	"golang.org/x/sync/errgroup"
@@ -58,21 +59,21 @@ func (s *Assets) Store(ctx context.Context, roomID string, a domain.Actor, dataU
 	if err != nil {
 		return "", err
 	}
-	kind, ok := sniff(data)
+	kind, ok := media.Sniff(data)
 	if !ok {
 		return "", domain.Errorf(domain.CodeInvalidCommand, "the data URL holds no png, jpeg, webp, gif, avif, mp4 or webm")
 	}
-	width, height, err := pixels(kind, data)
+	width, height, err := media.Pixels(kind, data)
 	if err != nil {
-		return "", domain.Errorf(domain.CodeInvalidCommand, "the %s in the data URL is broken", kind.contentType)
+		return "", domain.Errorf(domain.CodeInvalidCommand, "the %s in the data URL is broken", kind.ContentType)
 	}
-	if int64(width)*int64(height) > MaxPixels {
-		return "", domain.Errorf(domain.CodeTooLarge, "a picture has at most %d pixels", MaxPixels)
+	if int64(width)*int64(height) > media.MaxPixels {
+		return "", domain.Errorf(domain.CodeTooLarge, "a picture has at most %d pixels", media.MaxPixels)
 	}
 	sum := sha256.Sum256(data)
 	id := s.id(roomID, a, sum)
 	return id.String(), s.store(ctx, id, data, &events.AssetStoredData{
-		User: a.ID, Room: roomID, Key: objectKey(a, id, kind), ContentType: kind.contentType,
+		User: a.ID, Room: roomID, Key: objectKey(a, id, kind), ContentType: kind.ContentType,
 		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), Width: width, Height: height,
 	})
 }
@@ -86,13 +87,13 @@ func (s *Assets) id(roomID string, a domain.Actor, sum [sha256.Size]byte) uuid.U
 }
 
 // objectKey is images/{user}/{26 letters, the same for the same asset}-image.{ext}: a resend writes the same object again.
-func objectKey(a domain.Actor, id uuid.UUID, kind mediaType) string {
+func objectKey(a domain.Actor, id uuid.UUID, kind media.Type) string {
 	person := a.ID
 	if a.Anonymous() {
 		person = anonymousPerson
 	}
 	name := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding).EncodeToString(id[:])
-	return "images/" + person + "/" + name + "-image." + kind.ext
+	return "images/" + person + "/" + name + "-image." + kind.Ext
 }
 
 func (s *Assets) store(ctx context.Context, id uuid.UUID, data []byte, d *events.AssetStoredData) error {

@@ -7,11 +7,8 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
-// Limits of a picture that comes as a data URL.
-const (
-	MaxDataURLBytes = 12 << 20   // decoded
-	MaxPixels       = 64_000_000 // width × height, where they can be read
-)
+// MaxDataURLBytes is the largest picture that may come as a data URL, decoded.
+const MaxDataURLBytes = 12 << 20
 
 // decodeDataURL returns the bytes of `data:[type][;parameters];base64,…`. The type it names is not looked at: the bytes say what they are.
 func decodeDataURL(text []byte) ([]byte, error) {

@@ -35,6 +35,13 @@ const (
 	UserLinked    Type = "user.linked"
 	AssetStored   Type = "asset.stored"
 	AssetAttached Type = "asset.attached"
+
+	AssetUploadRequested Type = "asset.upload_requested"
+	AssetFailed          Type = "asset.failed"
+	AssetProcessed       Type = "asset.processed"
+	AssetMarkedUnused    Type = "asset.marked_unused"
+	AssetUsedAgain       Type = "asset.used_again"
+	AssetDeleted         Type = "asset.deleted"
 )
 
 // Cause says why element events happened when it was not a plain edit.

@@ -143,4 +143,40 @@ type (
 		Room     string `json:"room_id"`
 		Revision uint64 `json:"revision"`
 	}
+	// AssetUploadRequestedData: User may send the bytes until ExpiresAt; then the upload is given up.
+	AssetUploadRequestedData struct {
+		User        string `json:"user_id"`
+		Room        string `json:"room_id,omitempty"`
+		Key         string `json:"key"` // of the object once it is stored
+		ContentType string `json:"content_type"`
+		Size        int64  `json:"size"`             // bytes, as announced
+		Upload      string `json:"upload,omitempty"` // the store's id of an upload in parts
+		ExpiresAt   int64  `json:"expires_at"`       // Unix ms
+	}
+	// AssetFailedData: nothing of the upload is kept.
+	AssetFailedData struct {
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}
+	// AssetVariant is a smaller picture of the same.
+	AssetVariant struct {
+		Size        int    `json:"size"` // what the longer side is at most, by which it is asked for
+		Key         string `json:"key"`
+		ContentType string `json:"content_type"`
+		Width       int    `json:"width"` // pixels
+		Height      int    `json:"height"`
+		Bytes       int64  `json:"bytes"`
+	}
+	// AssetProcessedData: the variants are stored. Version 1 may come again, and then replaces what was before.
+	AssetProcessedData struct {
+		Variants    []AssetVariant `json:"variants,omitempty"`
+		Placeholder string         `json:"placeholder,omitempty"` // a few bytes of blur as a data URL
+	}
+	// AssetMarkedUnusedData: where nothing shows it until DeleteAfter, it is deleted.
+	AssetMarkedUnusedData struct {
+		DeleteAfter int64 `json:"delete_after"` // Unix ms
+	}
+	AssetUsedAgainData struct{}
+	// AssetDeletedData: the bytes are gone, or are about to be.
+	AssetDeletedData struct{}
 )

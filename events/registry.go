@@ -80,6 +80,12 @@ var registry = func() map[Type]*definition {
 		define[UserLinkedData](UserLinked),
 		define[AssetStoredData](AssetStored),
 		define[AssetAttachedData](AssetAttached),
+		define[AssetUploadRequestedData](AssetUploadRequested),
+		define[AssetFailedData](AssetFailed),
+		define[AssetProcessedData](AssetProcessed),
+		define[AssetMarkedUnusedData](AssetMarkedUnused),
+		define[AssetUsedAgainData](AssetUsedAgain),
+		define[AssetDeletedData](AssetDeleted),
 	} {
 		m[d.typ] = d
 	}

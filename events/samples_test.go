@@ -92,6 +92,18 @@ var samplePayloads = map[Type][]any{
 		&AssetStoredData{User: "user_1", Key: "k", ContentType: "video/mp4", Size: 1, SHA256: sampleSum},
 	},
 	AssetAttached: {&AssetAttachedData{Room: "room_1", Revision: 7}},
+	AssetUploadRequested: {
+		&AssetUploadRequestedData{User: "user_1", Room: "room_1", Key: "images/user_1/01-a.png", ContentType: "image/png", Size: 12345, Upload: "u-1", ExpiresAt: sampleAt},
+		&AssetUploadRequestedData{User: "user_1", Key: "k", ContentType: "video/mp4", Size: 1, ExpiresAt: sampleAt},
+	},
+	AssetFailed: {&AssetFailedData{Code: "bad_request", Detail: "the image/png is broken"}},
+	AssetProcessed: {
+		&AssetProcessedData{Variants: []AssetVariant{{Size: 256, Key: "variants/a-256", ContentType: "image/webp", Width: 256, Height: 128, Bytes: 999}}, Placeholder: "data:image/png;base64,AA=="},
+		&AssetProcessedData{},
+	},
+	AssetMarkedUnused: {&AssetMarkedUnusedData{DeleteAfter: sampleAt}},
+	AssetUsedAgain:    {&AssetUsedAgainData{}},
+	AssetDeleted:      {&AssetDeletedData{}},
 }
 
 // sampleOld holds data of versions that are not written any more, and what it is today.

@@ -194,7 +194,8 @@ func belongs(t events.Type, kind events.Kind) bool {
 	switch t {
 	case events.UserCreated, events.UserUpdated, events.UserDeleted, events.UserClaimed, events.UserLinked:
 		return kind == events.KindUser
-	case events.AssetStored, events.AssetAttached:
+	case events.AssetStored, events.AssetAttached, events.AssetUploadRequested, events.AssetFailed, events.AssetProcessed,
+		events.AssetMarkedUnused, events.AssetUsedAgain, events.AssetDeleted:
 		return kind == events.KindAsset
 	default:
 		return kind == events.KindRoom

@@ -21,6 +21,12 @@ type Queries interface {
 	AssetByID(ctx context.Context, asset string) (AssetRow, error)
 	// AssetRooms returns the rooms that show or showed an asset, the one it was uploaded to among them, sorted.
 	AssetRooms(ctx context.Context, asset string) ([]string, error)
+	// AssetBytes is how many bytes of a person's assets are kept.
+	AssetBytes(ctx context.Context, user string) (int64, error)
+	// RoomAssets returns the assets that a room shows or showed and that can be served, sorted by id, those after the id after, at most limit.
+	RoomAssets(ctx context.Context, room, after string, limit int) ([]AssetRow, error)
+	// StoredAssets returns all assets that can be served, likewise.
+	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
 	// NewestSnapshot returns where the newest snapshot of a room at or below revision (0: any) is; ok is false where there is none.
 	NewestSnapshot(ctx context.Context, room string, revision uint64) (row SnapshotRow, ok bool, err error)
 	// RoomsNeedingCheckpoint returns the rooms in which something happened since their last checkpoint, sorted by id, those after the id
@@ -53,6 +59,10 @@ type AssetRow struct {
 	SHA256, Status     string
 	Width, Height      int // pixels, 0 unknown
 	CreatedAt          int64
+	Variants           string // JSON of []events.AssetVariant, "" where there are none (yet)
+	Placeholder        string // a data URL, "" where there is none (yet)
+	Reason             string // why the upload failed
+	DeleteAfter        int64  // 0: it is not marked as unused
 }
 
 // SnapshotRow says that the object under Key holds a room as of Revision, whose commit has sequence Seq and sum Sum.

@@ -65,8 +65,15 @@ var (
 		` ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, room_id = excluded.room_id, r2_key = excluded.r2_key,
  content_type = excluded.content_type, size_bytes = excluded.size_bytes, created_at = excluded.created_at, sha256 = excluded.sha256,
  width = excluded.width, height = excluded.height, status = excluded.status, revision = excluded.revision`, 11}
-	assetProgressSQL = &template{"", "UPDATE {t}assets SET revision = ? WHERE id = ?", "", 2}
-	attachedSQL      = &template{"INSERT INTO {t}asset_rooms (asset_id, room_id, revision, created_at) VALUES ", "(?, ?, ?, ?)",
+	pendingSQL = &template{"INSERT INTO {t}assets (id, user_id, room_id, r2_key, content_type, size_bytes, created_at, status, revision) VALUES ",
+		"(?, ?, ?, '', ?, ?, ?, 'pending', ?)", " ON CONFLICT (id) DO NOTHING", 7}
+	assetFailedSQL    = &template{"", "UPDATE {t}assets SET status = 'failed', reason = ? WHERE id = ?", "", 2}
+	assetProcessedSQL = &template{"", "UPDATE {t}assets SET variants = ?, placeholder = ? WHERE id = ?", "", 3}
+	assetUnusedSQL    = &template{"", "UPDATE {t}assets SET status = 'unused', delete_after = ? WHERE id = ?", "", 2}
+	assetUsedSQL      = &template{"", "UPDATE {t}assets SET status = 'ready', delete_after = NULL WHERE id = ?", "", 1}
+	assetDeletedSQL   = &template{"", "UPDATE {t}assets SET status = 'deleted', delete_after = NULL WHERE id = ?", "", 1}
+	assetProgressSQL  = &template{"", "UPDATE {t}assets SET revision = ? WHERE id = ?", "", 2}
+	attachedSQL       = &template{"INSERT INTO {t}asset_rooms (asset_id, room_id, revision, created_at) VALUES ", "(?, ?, ?, ?)",
 		" ON CONFLICT (asset_id, room_id) DO NOTHING", 4}
 
 	parkSQL = &template{"INSERT INTO parked (projection, stream, partition, seq, reason, at) VALUES ", "(?, ?, ?, ?, ?, ?)",
@@ -260,16 +267,24 @@ func pixels(n int) any {
 }
 
 func (f *fold) emitAssets(e *emitter) {
-	stored, attached := e.rows(assetSQL), e.rows(attachedSQL)
+	stored, pending, attached := e.rows(assetSQL), e.rows(pendingSQL), e.rows(attachedSQL)
 	for _, id := range f.assets.ids {
-		if a := f.assets.byID[id]; a.stored != nil {
+		switch a := f.assets.byID[id]; {
+		case a.stored != nil:
 			s := a.stored
 			stored.add(id, a.user, a.room, s.Key, orNil(s.ContentType), s.Size, a.at, orNil(s.SHA256), pixels(s.Width), pixels(s.Height), int64(a.revision))
+		case a.requested != nil:
+			pending.add(id, a.user, a.room, orNil(a.requested.ContentType), a.requested.Size, a.at, int64(a.revision))
 		}
 	}
 	stored.flush()
+	pending.flush()
 	for _, id := range f.assets.ids {
-		if a := f.assets.byID[id]; a.stored == nil {
+		a := f.assets.byID[id]
+		for _, c := range a.changes {
+			e.one(c.t, append(c.args, id)...)
+		}
+		if a.stored == nil && a.requested == nil {
 			e.one(assetProgressSQL, int64(a.revision), id)
 		}
 	}

@@ -37,6 +37,9 @@ type Config struct {
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
 
+	Quota      int64         // bytes of assets that a person may keep
+	AssetGrace time.Duration // how long an asset is kept that nothing shows
+
 	Fal            Fal
 	Clerk          Clerk
 	Cloudflare     Cloudflare
@@ -50,6 +53,7 @@ func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:1999", Data: "data", Partitions: 8, Durability: "always", Replicas: 1,
 		Coalesce: 50 * time.Millisecond, RateLimits: true, LogLevel: "info", MaxSockets: 20_000, PerAddress: 2_000,
+		Quota: 1 << 30, AssetGrace: 30 * 24 * time.Hour,
 		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", Budget: 900, R2: R2{Bucket: "kanvas-images"}},
 		Fal:        defaultFal(),
 		RatePrefix: "rate_limit", RateIdentifier: "{userId}:{action}",
@@ -150,7 +154,7 @@ func settings() []setting {
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
-	return slices.Concat(all, cloudflareSettings(), clerkSettings(), falSettings())
+	return slices.Concat(all, assetSettings(), cloudflareSettings(), clerkSettings(), falSettings())
 }
 
 func join(list []string) string { return strings.Join(list, ",") }
@@ -283,7 +287,7 @@ func (c *Config) problems() []error {
 	if c.MaxSockets < 1 || c.PerAddress < 1 {
 		bad("max-sockets and max-sockets-per-address: at least 1")
 	}
-	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems(), c.Clerk.problems(), c.Fal.problems())
+	return slices.Concat(p, c.Cloudflare.problems(), c.Upstash.problems(), c.rateKeyProblems(), c.Clerk.problems(), c.Fal.problems(), c.assetProblems())
 }
 
 // Loopback reports whether the server listens on a loopback address only.

@@ -59,3 +59,14 @@ func TestLeftoversAreSweptAndObjectsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestIntake(t *testing.T) {
+	objectstest.TestIntake(t, func(t *testing.T) (commands.Objects, commands.Intake) {
+		d := open(t, t.TempDir())
+		i, err := NewIntake(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, i
+	})
+}

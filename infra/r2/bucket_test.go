@@ -22,3 +22,7 @@ func open(t *testing.T) (*Bucket, *s3test.Server) {
 func TestBucket(t *testing.T) {
 	objectstest.Test(t, func(t *testing.T) commands.Objects { b, _ := open(t); return b }, objectstest.Limits{Folders: true})
 }
+
+func TestIntake(t *testing.T) {
+	objectstest.TestIntake(t, func(t *testing.T) (commands.Objects, commands.Intake) { b, _ := open(t); return b, Intake{b} })
+}

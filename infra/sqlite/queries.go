@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -151,24 +150,6 @@ func (s *Store) CountParticipants(ctx context.Context, room string) (int, error)
 		return 0, fmt.Errorf("sqlite: count participants: %w", err)
 	}
 	return n, nil
-}
-
-// AssetByID implements projections.Queries.
-func (s *Store) AssetByID(ctx context.Context, asset string) (projections.AssetRow, error) {
-	defer s.observe("asset", time.Now())
-	var a projections.AssetRow
-	var width, height, size sql.NullInt64
-	err := s.reads.QueryRowContext(ctx, `SELECT id, user_id, room_id, r2_key, content_type, size_bytes, sha256, status, width, height, +created_at
- FROM assets WHERE id = ?`, asset).Scan(&a.ID, (*textColumn)(&a.UserID), (*textColumn)(&a.RoomID), &a.Key, (*textColumn)(&a.ContentType), &size,
-		(*textColumn)(&a.SHA256), &a.Status, &width, &height, (*timeColumn)(&a.CreatedAt))
-	if isNoRows(err) {
-		return a, fmt.Errorf("%w: asset %s", projections.ErrNotFound, asset)
-	}
-	if err != nil {
-		return a, fmt.Errorf("sqlite: asset: %w", err)
-	}
-	a.Size, a.Width, a.Height = size.Int64, int(width.Int64), int(height.Int64)
-	return a, nil
 }
 
 // AssetRooms implements projections.Queries.

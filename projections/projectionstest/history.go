@@ -142,11 +142,34 @@ func (h *History) stepAsset() {
 	id := fmt.Sprintf("asset-%d", h.n)
 	s := events.Asset(id)
 	user := h.user()
+	if h.rand.IntN(2) > 0 {
+		h.Log.Append(s, h.tick(), user, &events.AssetUploadRequestedData{User: user, Room: []string{"", r.id}[h.rand.IntN(2)], Key: "images/" + id, ContentType: "image/png",
+			Size: h.rand.Int64N(1 << 30), ExpiresAt: h.at + 1000})
+		switch h.rand.IntN(4) {
+		case 0:
+			h.Log.Append(s, h.tick(), user, &events.AssetFailedData{Code: "bad_request", Detail: "it is broken"})
+			return
+		case 1:
+			return
+		}
+	}
 	h.Log.Append(s, h.tick(), user, &events.AssetStoredData{User: user, Room: []string{"", r.id}[h.rand.IntN(2)], Key: "images/" + id, ContentType: "image/png",
 		Size: h.rand.Int64N(1 << 30), SHA256: fmt.Sprintf("%064x", h.n), Width: h.rand.IntN(2) * 640, Height: h.rand.IntN(2) * 480})
 	for range h.rand.IntN(3) {
 		r := h.Rooms[h.rand.IntN(len(h.Rooms))]
 		h.Log.Append(s, h.tick(), user, &events.AssetAttachedData{Room: r.id, Revision: h.rand.Uint64N(100) + 1})
+	}
+	for range h.rand.IntN(3) {
+		switch h.rand.IntN(4) {
+		case 0:
+			h.Log.Append(s, h.tick(), "system", &events.AssetProcessedData{Variants: []events.AssetVariant{{Size: 256, Key: "variants/" + id, ContentType: "image/png", Width: 256, Height: 9, Bytes: 77}}, Placeholder: "data:x"})
+		case 1:
+			h.Log.Append(s, h.tick(), "system", &events.AssetMarkedUnusedData{DeleteAfter: h.at + 5000})
+		case 2:
+			h.Log.Append(s, h.tick(), "system", &events.AssetMarkedUnusedData{DeleteAfter: h.at + 6000}, &events.AssetUsedAgainData{})
+		case 3:
+			h.Log.Append(s, h.tick(), "system", &events.AssetDeletedData{})
+		}
 	}
 }
 

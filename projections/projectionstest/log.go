@@ -261,6 +261,18 @@ func typeOf(payload any) events.Type {
 		return events.AssetStored
 	case *events.AssetAttachedData:
 		return events.AssetAttached
+	case *events.AssetUploadRequestedData:
+		return events.AssetUploadRequested
+	case *events.AssetFailedData:
+		return events.AssetFailed
+	case *events.AssetProcessedData:
+		return events.AssetProcessed
+	case *events.AssetMarkedUnusedData:
+		return events.AssetMarkedUnused
+	case *events.AssetUsedAgainData:
+		return events.AssetUsedAgain
+	case *events.AssetDeletedData:
+		return events.AssetDeleted
 	}
 	panic(fmt.Sprintf("projectionstest: no event type has payload %T", payload))
 }

@@ -1,4 +1,4 @@
-package commands
+package media
 
 import (
 	"bytes"
@@ -12,18 +12,18 @@ import (
 
 var errPicture = errors.New("the picture can't be read")
 
-// pixels returns width and height; 0, 0 where the format doesn't say so in a place that is easy to read (video, some AVIF).
-func pixels(t mediaType, b []byte) (width, height int, err error) {
+// Pixels returns width and height; 0, 0 where the format doesn't say so in a place that is easy to read (video, some AVIF).
+func Pixels(t Type, b []byte) (width, height int, err error) {
 	switch t {
-	case mediaPNG, mediaJPEG, mediaGIF:
+	case png, jpeg, gif:
 		c, _, err := image.DecodeConfig(bytes.NewReader(b))
 		if err != nil || c.Width <= 0 || c.Height <= 0 {
 			return 0, 0, errPicture
 		}
 		return c.Width, c.Height, nil
-	case mediaWebP:
+	case webp:
 		return webpPixels(b)
-	case mediaAVIF:
+	case avif:
 		width, height = avifPixels(b)
 	}
 	return width, height, nil

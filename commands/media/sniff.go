@@ -1,4 +1,4 @@
-package commands
+package media
 
 import (
 	"bytes"
@@ -6,48 +6,64 @@ import (
 	"slices"
 )
 
-// mediaType is a kind of picture or video that elements may show.
-type mediaType struct {
-	contentType, ext string
+// Type is a kind of picture or video that elements may show.
+type Type struct {
+	ContentType string
+	Ext         string // of file names, without the dot
 }
 
+// Types are all of them.
+var Types = []Type{png, jpeg, gif, webp, avif, mp4, webm}
+
+// ByContentType finds a type.
+func ByContentType(contentType string) (t Type, ok bool) {
+	i := slices.IndexFunc(Types, func(t Type) bool { return t.ContentType == contentType })
+	if i < 0 {
+		return Type{}, false
+	}
+	return Types[i], true
+}
+
+// Video reports whether it moves by itself, with a player.
+func (t Type) Video() bool { return t == mp4 || t == webm }
+
 var (
-	mediaPNG  = mediaType{"image/png", "png"}
-	mediaJPEG = mediaType{"image/jpeg", "jpg"}
-	mediaGIF  = mediaType{"image/gif", "gif"}
-	mediaWebP = mediaType{"image/webp", "webp"}
-	mediaAVIF = mediaType{"image/avif", "avif"}
-	mediaMP4  = mediaType{"video/mp4", "mp4"}
-	mediaWebM = mediaType{"video/webm", "webm"}
+	png  = Type{"image/png", "png"}
+	jpeg = Type{"image/jpeg", "jpg"}
+	gif  = Type{"image/gif", "gif"}
+	webp = Type{"image/webp", "webp"}
+	avif = Type{"image/avif", "avif"}
+	mp4  = Type{"video/mp4", "mp4"}
+	webm = Type{"video/webm", "webm"}
 )
 
-// sniff tells from the first bytes what b is; ok is false for everything that is not in the list above, SVG among it.
-func sniff(b []byte) (t mediaType, ok bool) {
+// Sniff tells from the first bytes what b is; ok is false for everything that is not in the list above, SVG among it.
+func Sniff(b []byte) (t Type, ok bool) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
-		return mediaPNG, true
+		return png, true
 	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
-		return mediaJPEG, true
+		return jpeg, true
 	case bytes.HasPrefix(b, []byte("GIF87a")), bytes.HasPrefix(b, []byte("GIF89a")):
-		return mediaGIF, true
+		return gif, true
 	case len(b) >= 16 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
-		return mediaWebP, true
+		return webp, true
 	case len(b) >= 16 && string(b[4:8]) == "ftyp":
 		return sniffBrands(b)
 	case bytes.HasPrefix(b, []byte("\x1a\x45\xdf\xa3")):
-		return mediaWebM, isWebM(b)
+		return webm, isWebM(b)
 	}
-	return mediaType{}, false
+	return Type{}, false
 }
 
 // mp4Brands are the brands of files that browsers play as video/mp4. QuickTime's and HEIC's are not among them.
 var mp4Brands = []string{"isom", "iso2", "iso3", "iso4", "iso5", "iso6", "mp41", "mp42", "avc1", "M4V ", "dash", "MSNV", "f4v "}
 
 // sniffBrands reads the file type box of ISO base media: the major brand, a version, then compatible brands of 4 bytes each.
-func sniffBrands(b []byte) (mediaType, bool) {
+func sniffBrands(b []byte) (Type, bool) {
 	size := int64(binary.BigEndian.Uint32(b))
 	if size < 16 || size > 1024 || size > int64(len(b)) {
-		return mediaType{}, false
+		return Type{}, false
 	}
 	brands := []string{string(b[8:12])}
 	for i := int64(16); i+4 <= size; i += 4 {
@@ -56,11 +72,11 @@ func sniffBrands(b []byte) (mediaType, bool) {
 	switch major := brands[0]; {
 	case major == "avif" || major == "avis",
 		(major == "mif1" || major == "msf1") && slices.Contains(brands, "avif"):
-		return mediaAVIF, true
+		return avif, true
 	case slices.Contains(mp4Brands, major):
-		return mediaMP4, true
+		return mp4, true
 	}
-	return mediaType{}, false
+	return Type{}, false
 }
 
 // isWebM looks for the document type in the EBML header: element 0x4282, a size of one byte, then "webm".
