@@ -42,6 +42,7 @@ func (s *scanner) gif() error {
 			return nil
 		case gifImage:
 			images++
+			s.Animated = images > 1
 			err = s.gifFrame()
 		case gifExtension:
 			keep, err = s.gifExtension()

@@ -116,6 +116,7 @@ func (s *scanner) jpegSegment(start int64, marker byte) error {
 		if len(b) < 6 {
 			return s.broken("the frame's header is cut")
 		}
+		s.Progressive = s.Progressive || marker == 0xc2
 		if err := s.shown(int(binary.BigEndian.Uint16(b[3:])), int(binary.BigEndian.Uint16(b[1:]))); err != nil {
 			return err
 		}

@@ -15,15 +15,15 @@ var errPicture = errors.New("the picture can't be read")
 // Pixels returns width and height; 0, 0 where the format doesn't say so in a place that is easy to read (video, some AVIF).
 func Pixels(t Type, b []byte) (width, height int, err error) {
 	switch t {
-	case png, jpeg, gif:
+	case typePNG, typeJPEG, typeGIF:
 		c, _, err := image.DecodeConfig(bytes.NewReader(b))
 		if err != nil || c.Width <= 0 || c.Height <= 0 {
 			return 0, 0, errPicture
 		}
 		return c.Width, c.Height, nil
-	case webp:
+	case typeWebP:
 		return webpPixels(b)
-	case avif:
+	case typeAVIF:
 		width, height = avifPixels(b)
 	}
 	return width, height, nil

@@ -48,6 +48,7 @@ func (s *scanner) png() error {
 		if err := s.pngChunk(head[4:], size); err != nil {
 			return err
 		}
+		s.Animated = s.Animated || name == "acTL"
 		if pngKept[name] {
 			s.keep(start, s.at)
 		} else {

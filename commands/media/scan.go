@@ -32,6 +32,8 @@ type Found struct {
 	Type
 	Width, Height int   // pixels as they are shown, after turning; 0 unknown (some video)
 	Orientation   int   // 1 to 8 as in EXIF; 1 where nothing is said
+	Animated      bool  // a picture that moves
+	Progressive   bool  // a JPEG that must be held in whole while it is decoded
 	Size          int64 // bytes of what Edited gives
 	pieces        []piece
 	changed       bool
@@ -122,7 +124,7 @@ func Scan(r io.Reader, size int64) (*Found, error) {
 		return nil, domain.Errorf(domain.CodeTooLarge, "a file of type %s has at most %d bytes", t.ContentType, t.MaxBytes())
 	}
 	s.Type, s.Orientation = t, 1
-	walk := map[Type]func(*scanner) error{png: (*scanner).png, jpeg: (*scanner).jpeg, gif: (*scanner).gif, webp: (*scanner).webp, avif: (*scanner).avif, mp4: (*scanner).mp4, webm: (*scanner).webm}[t]
+	walk := map[Type]func(*scanner) error{typePNG: (*scanner).png, typeJPEG: (*scanner).jpeg, typeGIF: (*scanner).gif, typeWebP: (*scanner).webp, typeAVIF: (*scanner).avif, typeMP4: (*scanner).mp4, typeWebM: (*scanner).webm}[t]
 	switch err := walk(s); {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, domain.Errorf(domain.CodeBadRequest, "the %s ends in the middle", t.ContentType)

@@ -13,7 +13,7 @@ type Type struct {
 }
 
 // Types are all of them.
-var Types = []Type{png, jpeg, gif, webp, avif, mp4, webm}
+var Types = []Type{typePNG, typeJPEG, typeGIF, typeWebP, typeAVIF, typeMP4, typeWebM}
 
 // ByContentType finds a type.
 func ByContentType(contentType string) (t Type, ok bool) {
@@ -25,33 +25,33 @@ func ByContentType(contentType string) (t Type, ok bool) {
 }
 
 // Video reports whether it moves by itself, with a player.
-func (t Type) Video() bool { return t == mp4 || t == webm }
+func (t Type) Video() bool { return t == typeMP4 || t == typeWebM }
 
 var (
-	png  = Type{"image/png", "png"}
-	jpeg = Type{"image/jpeg", "jpg"}
-	gif  = Type{"image/gif", "gif"}
-	webp = Type{"image/webp", "webp"}
-	avif = Type{"image/avif", "avif"}
-	mp4  = Type{"video/mp4", "mp4"}
-	webm = Type{"video/webm", "webm"}
+	typePNG  = Type{"image/png", "png"}
+	typeJPEG = Type{"image/jpeg", "jpg"}
+	typeGIF  = Type{"image/gif", "gif"}
+	typeWebP = Type{"image/webp", "webp"}
+	typeAVIF = Type{"image/avif", "avif"}
+	typeMP4  = Type{"video/mp4", "mp4"}
+	typeWebM = Type{"video/webm", "webm"}
 )
 
 // Sniff tells from the first bytes what b is; ok is false for everything that is not in the list above, SVG among it.
 func Sniff(b []byte) (t Type, ok bool) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
-		return png, true
+		return typePNG, true
 	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
-		return jpeg, true
+		return typeJPEG, true
 	case bytes.HasPrefix(b, []byte("GIF87a")), bytes.HasPrefix(b, []byte("GIF89a")):
-		return gif, true
+		return typeGIF, true
 	case len(b) >= 16 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
-		return webp, true
+		return typeWebP, true
 	case len(b) >= 16 && string(b[4:8]) == "ftyp":
 		return sniffBrands(b)
 	case bytes.HasPrefix(b, []byte("\x1a\x45\xdf\xa3")):
-		return webm, isWebM(b)
+		return typeWebM, isWebM(b)
 	}
 	return Type{}, false
 }
@@ -72,9 +72,9 @@ func sniffBrands(b []byte) (Type, bool) {
 	switch major := brands[0]; {
 	case major == "avif" || major == "avis",
 		(major == "mif1" || major == "msf1") && slices.Contains(brands, "avif"):
-		return avif, true
+		return typeAVIF, true
 	case slices.Contains(mp4Brands, major):
-		return mp4, true
+		return typeMP4, true
 	}
 	return Type{}, false
 }

@@ -88,6 +88,7 @@ func (s *scanner) webpChunk(n int, end int64, extended int) (int, error) {
 		}
 		s.Orientation = orientationOf(tiff)
 	}
+	s.Animated = s.Animated || name == "ANIM"
 	if err := s.skip(start + 8 + padded - s.at); err != nil {
 		return extended, err
 	}
