@@ -70,7 +70,8 @@ func TestWranglerAlone(t *testing.T) {
 		}
 	}
 	wait("the asset in D1", func() bool { return len(f.Query(t, "SELECT asset_id FROM asset_rooms WHERE room_id = 'seen'")) == 1 })
-	for _, key := range []string{"rooms:registry", "rooms:seen:participants", "rooms:seen:stats"} {
+	wait("the room on the list", func() bool { return strings.Contains(f.Value(t, "rooms:registry"), `"seen"`) })
+	for _, key := range []string{"rooms:seen:participants", "rooms:seen:stats"} {
 		wait(key, func() bool { return f.Value(t, key) != "" })
 	}
 	s.stop()

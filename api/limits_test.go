@@ -25,7 +25,7 @@ func countIn(t *testing.T, store *upstashtest.Store) func(*Config) {
 		}
 		t.Cleanup(u.Close)
 		c.RateLimits = true
-		if c.Limiter, err = ratelimit.New(ratelimit.Config{Store: u, Name: "upstash", Rest: time.Hour, Now: c.Clock, Logger: c.Logger}); err != nil {
+		if c.Limiter, err = ratelimit.New(ratelimit.Config{Store: u, Name: "upstash", Timeout: patience, Rest: time.Hour, Now: c.Clock, Logger: c.Logger}); err != nil {
 			t.Fatal(err)
 		}
 	}

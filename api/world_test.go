@@ -153,7 +153,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	}
 	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)
 	must(err)
-	w.cfg.Limiter, err = ratelimit.New(ratelimit.Config{Store: limits, Name: "jetstream", Now: w.clock.now, Registerer: reg, Logger: logger})
+	w.cfg.Limiter, err = ratelimit.New(ratelimit.Config{Store: limits, Name: "jetstream", Timeout: patience, Now: w.clock.now, Registerer: reg, Logger: logger})
 	must(err)
 	w.cfg.Claims = commands.NewClaims(people, w.rooms, func(ctx context.Context, user string, yield func(string) bool) error {
 		if err := runner.WaitHead(ctx); err != nil {

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	storeTimeout = time.Second     // of one question
-	tripAfter    = 3               // failures in a row after which the store is left alone
-	defaultRest  = 5 * time.Second // for which it is; then one question finds out
+	defaultTimeout = time.Second     // of one question
+	tripAfter      = 3               // failures in a row after which the store is left alone
+	defaultRest    = 5 * time.Second // for which it is; then one question finds out
 )
 
 // Outcomes, as the label of kanvas_limit_total.
@@ -32,6 +32,7 @@ const (
 type Config struct {
 	Store      commands.Limiter
 	Name       string                // of the store, for the log: "jetstream", "upstash"
+	Timeout    time.Duration         // of one question; 0: 1 s
 	Rest       time.Duration         // how long a store that failed is left alone; 0: 5 s
 	Now        func() time.Time      // nil: the system's clock
 	Registerer prometheus.Registerer // nil: metrics are counted and not shown
@@ -44,6 +45,7 @@ var _ commands.Limiter = (*Limiter)(nil)
 type Limiter struct {
 	store    commands.Limiter
 	name     string
+	timeout  time.Duration
 	fallback *Memory
 	breaker  *gobreaker.CircuitBreaker[commands.Taken]
 	log      *slog.Logger
@@ -61,11 +63,14 @@ func New(c Config) (*Limiter, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
 	if c.Rest == 0 {
 		c.Rest = defaultRest
 	}
 	l := &Limiter{
-		store: c.Store, name: c.Name, fallback: NewMemory(c.Now), log: c.Logger,
+		store: c.Store, name: c.Name, timeout: c.Timeout, fallback: NewMemory(c.Now), log: c.Logger,
 		total:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kanvas_limit_total", Help: "What was counted against shared limits, by outcome: passed, refused, open and closed (the store is away)."}, []string{"action", "outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kanvas_limit_store_seconds", Help: "Time to ask the store of shared limits.", Buckets: prometheus.ExponentialBuckets(50e-6, 2, 15)}),
 		up:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "kanvas_limit_store_up", Help: "1 while the store of shared limits answers."}),
@@ -89,7 +94,7 @@ func New(c Config) (*Limiter, error) {
 // Take implements commands.Limiter.
 func (l *Limiter) Take(ctx context.Context, limit commands.Limit, who commands.Caller, n int) (commands.Taken, error) {
 	t, err := l.breaker.Execute(func() (commands.Taken, error) {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		ctx, cancel := context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 		began := time.Now()
 		t, err := l.store.Take(ctx, limit, who, n)

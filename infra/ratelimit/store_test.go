@@ -72,7 +72,7 @@ func TestUpstash(t *testing.T) {
 func TestLimiterIsALimiter(t *testing.T) {
 	log := openLog(t, t.TempDir())
 	ratelimittest.Run(t, func(t *testing.T, now func() time.Time) []commands.Limiter {
-		l, err := New(Config{Store: openJetStream(t, log, now), Name: "jetstream", Now: now})
+		l, err := New(Config{Store: openJetStream(t, log, now), Name: "jetstream", Timeout: time.Minute, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
