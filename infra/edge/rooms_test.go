@@ -130,3 +130,32 @@ func TestARefusedListIsNotKept(t *testing.T) {
 		t.Errorf("a refusal was kept: %s", got)
 	}
 }
+
+// A room that turned private is not shown to the first stranger who comes after a quiet hour; what is no list is neither kept nor served.
+func TestAnOldListIsForWhenTheServerIsAway(t *testing.T) {
+	var answer atomic.Value
+	answer.Store(`{"rooms":[{"id":"now"}]}`)
+	o := newOrigin(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.HasPrefix(answer.Load().(string), "{") {
+			w.Header().Set("Content-Type", "text/html")
+		}
+		io.WriteString(w, answer.Load().(string))
+	})
+	w := before(t, o, edgetest.WithVar("ORIGIN_TIMEOUT", "20")) // a Worker of its own: it remembers failures for a moment
+	keep(t, w, `{"rooms":[{"id":"private-by-now"}]}`, 10*time.Minute)
+	if status, h, body := get(t, w, "/v1/rooms"); status != 200 || body != `{"rooms":[{"id":"now"}]}` || h.Get("Age") != "" {
+		t.Errorf("%d %v %s", status, h, body)
+	}
+	until(t, "the copy is renewed", func() bool { return strings.Contains(kept(t, w), "now") })
+	answer.Store("<html>a page of somebody between</html>")
+	keep(t, w, `{"rooms":[{"id":"last"}]}`, 10*time.Minute)
+	for range 2 {
+		if status, h, body := get(t, w, "/v1/rooms"); status != 200 || body != `{"rooms":[{"id":"last"}]}` || h.Get("Age") == "" {
+			t.Errorf("%d %v %s", status, h, body)
+		}
+	}
+	if got := kept(t, w); !strings.Contains(got, "last") {
+		t.Errorf("kept %s", got)
+	}
+}

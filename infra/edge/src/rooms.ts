@@ -5,6 +5,13 @@ import { pass } from "./origin"
 const KEY = "edge:rooms"
 /** Younger than this a copy is served as it is; older, while the next is fetched. Milliseconds. */
 const FRESH = 10_000
+/**
+ * From this age on a copy is served only where the server doesn't answer, milliseconds: a room that turned private must not stay on the list because
+ * nobody had asked for it. More than FRESH and the minute that KV may keep a copy near its readers.
+ */
+const OLD = 120_000
+/** How long the server may take until an old copy is served instead; then, and where it fails, it is left alone for as long as RENEWAL. Milliseconds. */
+const PATIENCE = 3_000
 /** How long a copy is kept, seconds: for as long it stands in for a server that is away. */
 const KEPT = 3_600
 /** A copy that an isolate has begun to renew isn't renewed again by it within this, milliseconds. */
@@ -24,12 +31,14 @@ export function isRoomList(request: Request, url: URL): boolean {
 
 /**
  * GET /v1/rooms for strangers, from KV: stale-while-revalidate. The copy is the server's own answer, so it has its shape and order; it says its age in Age.
- * Without a copy the server is asked; where the server is away, the last copy of the hour is served.
+ * Without a copy, or with an old one, the server is asked; where it is away, the last copy of the hour is served.
  */
 export async function roomList(request: Request, url: URL, env: Env, context: ExecutionContext, id: string): Promise<Response> {
   const copy = await read(env)
   if (copy === undefined) return await fetchList(request, url, env, context, id)
-  if (copy.age >= FRESH && begin()) context.waitUntil(renew(request, url, env, id))
+  if (copy.age < FRESH) return copy.response
+  if (copy.age >= OLD) return (await fetchSoon(request, url, env, context, id)) ?? copy.response
+  if (begin()) context.waitUntil(fetchList(request, url, env, context, id).then((answer) => answer.body?.cancel()))
   return copy.response
 }
 
@@ -46,19 +55,33 @@ async function read(env: Env): Promise<{ age: number; response: Response } | und
   }
 }
 
+/** The server's answer, which is kept where it is a list. */
 async function fetchList(request: Request, url: URL, env: Env, context: ExecutionContext, id: string): Promise<Response> {
   const answer = await pass(request, url, env, id)
-  if (answer.status !== 200) return answer
+  if (!isList(answer)) return answer
   const text = await answer.text()
   context.waitUntil(store(env, text))
   return new Response(text, answer)
 }
 
-async function renew(request: Request, url: URL, env: Env, id: string): Promise<void> {
-  const answer = await pass(request, url, env, id)
-  const text = await answer.text()
-  if (answer.status === 200) await store(env, text)
+/** The list, or undefined where the server fails, takes too long, or did so a moment ago. */
+async function fetchSoon(request: Request, url: URL, env: Env, context: ExecutionContext, id: string): Promise<Response | undefined> {
+  if (Date.now() - failed < RENEWAL) return undefined
+  const list = fetchList(request, url, env, context, id)
+  context.waitUntil(list) // also where it comes too late for this caller
+  const answer = await Promise.race([list, new Promise<undefined>((late) => setTimeout(late, PATIENCE))])
+  if (answer !== undefined && isList(answer)) return answer
+  failed = Date.now()
+  await answer?.body?.cancel()
+  return undefined
 }
+
+/** Is it a list, and not a failure or a page of somebody between the server and here? */
+function isList(answer: Response): boolean {
+  return answer.status === 200 && (answer.headers.get("Content-Type") ?? "").startsWith("application/json")
+}
+
+let failed = 0
 
 async function store(env: Env, text: string): Promise<void> {
   try {
