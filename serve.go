@@ -25,8 +25,11 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/control"
 )
 
-// drainTimeout is how long sockets may take to hear that the server goes.
-const drainTimeout = 10 * time.Second
+// How long clients may take to go once the server stops; who takes longer is cut.
+const (
+	drainTimeout    = 10 * time.Second // sockets, to be answered and to hear that the server goes
+	shutdownTimeout = 5 * time.Second  // requests, after that
+)
 
 // serve runs a node with its edge until ctx ends.
 func serve(ctx context.Context, c *call) error {
@@ -199,16 +202,28 @@ func (e *edge) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	n.logger.Info("stopping")
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	e.api.Drain()
-	// Sockets first: they are hijacked, so that Shutdown does not wait for them; new ones are refused from here on.
-	err = e.hub.Drain(stop)
-	if shutdown := e.srv.Shutdown(stop); shutdown != nil {
-		err = errors.Join(err, shutdown, e.srv.Close())
-	}
+	err = e.drain(context.WithoutCancel(ctx))
 	if s := <-served; !errors.Is(s, http.ErrServerClosed) {
 		err = errors.Join(err, s)
+	}
+	return err
+}
+
+// drain lets clients go: sockets first, since they are hijacked, so that Shutdown does not wait for them; new ones are refused from here on. A client
+// that doesn't go is cut, and said to the log alone: nobody outside decides whether this server stopped well.
+func (e *edge) drain(ctx context.Context) error {
+	e.api.Drain()
+	sockets, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if err := e.hub.Drain(sockets); err != nil {
+		e.n.logger.Warn("sockets_cut", "after", drainTimeout.String())
+	}
+	requests, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	err := e.srv.Shutdown(requests)
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.n.logger.Warn("requests_cut", "after", shutdownTimeout.String())
+		return e.srv.Close()
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type socket struct {
 	user     string // counted by the gate
 
 	goodbye bool // the client's close frame was read
+	late    bool // it was told to go, and its time to answer is up
 }
 
 // open checks what can be checked without knowing who it is, and upgrades. Where it refuses it has answered, and returns nil.
@@ -222,6 +224,7 @@ func (s *socket) read(limit func() int, handle func([]byte)) error {
 	typ, r, err := s.ws.Reader(context.Background()) // ends by deadline or by closing the connection
 	if err != nil {
 		s.goodbye = websocket.CloseStatus(err) != -1
+		s.late = !s.conn.open() && errors.Is(err, os.ErrDeadlineExceeded)
 		return err
 	}
 	if typ != websocket.MessageText {
@@ -287,7 +290,7 @@ func (s *socket) waitClose() {
 	if s.peer != nil {
 		s.peer.leave()
 	}
-	if s.conn.open() {
+	if s.conn.open() || s.late {
 		return
 	}
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.hub.limits.CloseLinger))
