@@ -40,7 +40,7 @@ func outsideChecks(c *call) ([]doctor.Check, error) {
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, doctor.R2(bucket, c.cfg.Origins))
+		checks = append(checks, doctor.R2(bucket, c.cfg.Origins, c.cfg.Cloudflare.R2.Domain))
 	}
 	if c.cfg.Upstash.URL != "" {
 		checks = append(checks, doctor.Upstash(c.cfg.Upstash.URL, c.cfg.Upstash.Token))

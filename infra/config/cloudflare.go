@@ -91,7 +91,7 @@ func cloudflareSettings() []setting {
 		hidden("R2_SECRET_ACCESS_KEY", "secret key of the object store", func(c *Config) *string { return &c.Cloudflare.R2.SecretKey }),
 		text("R2_BUCKET_NAME", "r2-bucket", "bucket of the object store", func(c *Config) *string { return &c.Cloudflare.R2.Bucket }),
 		text("KANVAS_R2_ENDPOINT", "r2-endpoint", "S3 endpoint; empty: the account's R2", func(c *Config) *string { return &c.Cloudflare.R2.Endpoint }),
-		text("R2_CUSTOM_DOMAIN", "r2-domain", "origin under which the bucket's public pictures are served; empty: by this server", func(c *Config) *string { return &c.Cloudflare.R2.Domain }),
+		text("R2_CUSTOM_DOMAIN", "r2-domain", "origin under which the bucket's public pictures are served, and nothing of it outside of /images/; empty: by this server", func(c *Config) *string { return &c.Cloudflare.R2.Domain }),
 		text("KV_REST_API_URL", "upstash-url", "Upstash-style Redis store that rate limits are counted in; empty: in the log's engine", func(c *Config) *string { return &c.Upstash.URL }),
 		hidden("KV_REST_API_TOKEN", "token of that store", func(c *Config) *string { return &c.Upstash.Token }),
 		text("KANVAS_RATE_PREFIX", "rate-prefix", "start of the keys that rate limits are counted under", func(c *Config) *string { return &c.RatePrefix }),

@@ -3,6 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -150,23 +153,49 @@ func TestR2(t *testing.T) {
 		return b
 	}
 	good, origins := open(s.Endpoint, s.SecretKey, s.Bucket), []string{"https://app.example.com"}
-	run(t, R2(good, nil), "ok r2", "ok r2 objects", "ok r2 signed", "warn r2 cors")
-	run(t, R2(good, origins), "ok r2", "ok r2 objects", "ok r2 signed", "fail r2 cors")
+	run(t, R2(good, nil, ""), "ok r2", "ok r2 objects", "ok r2 signed", "warn r2 cors")
+	run(t, R2(good, origins, ""), "ok r2", "ok r2 objects", "ok r2 signed", "fail r2 cors")
 	api := s3.New(s3.Options{BaseEndpoint: &s.Endpoint, Region: "auto", UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, "")})
 	_, err := api.PutBucketCors(context.Background(), &s3.PutBucketCorsInput{Bucket: &s.Bucket, CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
 		AllowedMethods: []string{"GET", "PUT"}, AllowedOrigins: origins, AllowedHeaders: []string{"content-type"}, MaxAgeSeconds: aws.Int32(60)}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, R2(good, origins), "ok r2", "ok r2 objects", "ok r2 signed", "ok r2 cors")
-	run(t, R2(good, append(origins, "https://other.example.com")), "ok r2", "ok r2 objects", "ok r2 signed", "fail r2 cors")
+	run(t, R2(good, origins, ""), "ok r2", "ok r2 objects", "ok r2 signed", "ok r2 cors")
+	run(t, R2(good, append(origins, "https://other.example.com"), ""), "ok r2", "ok r2 objects", "ok r2 signed", "fail r2 cors")
+	for _, c := range []struct{ domain, level string }{
+		{anyObject(t, good), "fail"}, {says(t, 404, "") + "/", "ok"}, {says(t, 200, "<html>"), "ok"}, {nobody(t), "fail"},
+	} {
+		run(t, R2(good, origins, c.domain), "ok r2", "ok r2 objects", "ok r2 signed", "ok r2 cors", c.level+" r2 domain")
+	}
+	if err := good.List(context.Background(), "snapshots/", func(o commands.Object) bool { t.Errorf("%s is left behind", o.Key); return true }); err != nil {
+		t.Error(err)
+	}
 	if err := good.List(context.Background(), "doctor/", func(o commands.Object) bool { t.Errorf("%s is left behind", o.Key); return true }); err != nil {
 		t.Error(err)
 	}
-	found := run(t, R2(open(s.Endpoint, "hunter2", s.Bucket), origins), "fail r2")
+	found := run(t, R2(open(s.Endpoint, "hunter2", s.Bucket), origins, ""), "fail r2")
 	if strings.Contains(fmt.Sprint(found), "hunter2") || !strings.Contains(found[0].Fix, "R2_SECRET_ACCESS_KEY") {
 		t.Errorf("%+v", found)
 	}
-	run(t, R2(open(s.Endpoint, s.SecretKey, "no-such-bucket"), origins), "fail r2")
-	run(t, R2(open(nobody(t), s.SecretKey, s.Bucket), origins), "fail r2")
+	run(t, R2(open(s.Endpoint, s.SecretKey, "no-such-bucket"), origins, ""), "fail r2")
+	run(t, R2(open(nobody(t), s.SecretKey, s.Bucket), origins, ""), "fail r2")
+}
+
+// anyObject is a domain that serves whatever is in the bucket, as R2's own do.
+func anyObject(t *testing.T, b *r2.Bucket) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _, err := b.Get(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), 0, -1)
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		defer body.Close()
+		if _, err := io.Copy(w, body); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }

@@ -20,8 +20,9 @@ const (
 	maxProbe    = 1 << 10 // bytes that are read of an answer
 )
 
-// R2 puts, gets and deletes an object, with keys and by signed addresses, and asks for CORS as a page of the first origin would.
-func R2(b *r2.Bucket, origins []string) Check {
+// R2 puts, gets and deletes an object, with keys and by signed addresses, asks for CORS as pages of the origins would, and looks whether the public
+// domain ("": none) shows what isn't public.
+func R2(b *r2.Bucket, origins []string, domain string) Check {
 	return Check{Name: "r2", Timeout: 40 * time.Second, Run: func(ctx context.Context) []Finding {
 		if err := b.Ping(ctx); err != nil {
 			return one(Fail(checkKeys, "can't be reached: %s", late(err)))
@@ -40,8 +41,33 @@ func R2(b *r2.Bucket, origins []string) Check {
 				found = append(found, OK("%s", part.does).Named(part.name))
 			}
 		}
-		return append(found, cors(ctx, b, origins).Named("r2 cors"))
+		found = append(found, cors(ctx, b, origins).Named("r2 cors"))
+		if domain != "" {
+			found = append(found, exposed(ctx, b, domain).Named("r2 domain"))
+		}
+		return found
 	}}
+}
+
+// exposed looks whether a public domain gives away more than pictures: snapshots are whole canvases, of private rooms too, under keys that can be guessed.
+func exposed(ctx context.Context, b *r2.Bucket, domain string) Finding {
+	word := fmt.Sprint(time.Now().UnixNano())
+	key := "snapshots/doctor/" + word + ".json" // one of its own each time: domains have caches
+	if err := b.Put(ctx, key, "application/json", strings.NewReader(word), int64(len(word))); err != nil {
+		return Fail(checkKeys, "%s", late(err))
+	}
+	got, status, err := fetch(ctx, strings.TrimSuffix(domain, "/")+"/"+key, "", maxProbe)
+	if left := b.Delete(ctx, key); left != nil {
+		return Warn("delete it by hand, or run it again", "%s was not deleted: %s", key, late(left))
+	}
+	switch {
+	case err != nil:
+		return Fail("check R2_CUSTOM_DOMAIN, its DNS and certificate: pictures of public rooms are sent for there", "%s", late(err))
+	case string(got) == word:
+		return Fail("let it serve nothing but /images/ (a WAF custom rule for this host that blocks every other path), or connect no domain to the bucket and set R2_CUSTOM_DOMAIN to the Worker's address",
+			"%s serves the whole bucket: below /snapshots/ anybody can read the canvases of private rooms", domain)
+	}
+	return OK("%s keeps what isn't a picture to itself (HTTP %d)", domain, status)
 }
 
 func tryObject(ctx context.Context, b *r2.Bucket) (err error) {
