@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -196,6 +197,25 @@ func TestScriptIsSentOnce(t *testing.T) {
 	}
 	if n := calls(); n != 2 {
 		t.Errorf("%d calls after a flush", n)
+	}
+}
+
+// TestAStoreThatContradictsItself: what costs money is refused where the store counts nothing, or says that what is over the limit passes.
+func TestAStoreThatContradictsItself(t *testing.T) {
+	limit := commands.Limit{Action: "fal", Spends: true, Windows: []commands.Window{{Max: 3, Per: time.Hour}}}
+	for answer, passes := range map[string]bool{
+		`[1,1,0]`: true, `[1,3,0]`: true, `[0,0,0]`: false, `[1,4,0]`: false, `[2,1,0]`: false, `[]`: false, `[1]`: false, `[1,1,0,1,0]`: false, `null`: false, `["1","1","0"]`: false, `[1,1.5,0]`: false,
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"result":%s}`, answer) }))
+		u, err := NewUpstash(UpstashConfig{URL: s.URL, Token: "t", Prefix: "rate_limit", Identifier: DefaultIdentifier, Action: "fal"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := u.Take(soon(t), limit, commands.Caller{ID: "ann"}, 1); (err == nil && got.OK) != passes || err == nil && !got.OK {
+			t.Errorf("%s: %+v %v", answer, got, err)
+		}
+		u.Close()
+		s.Close()
 	}
 }
 

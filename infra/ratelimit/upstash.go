@@ -98,10 +98,14 @@ func (u *Upstash) Take(ctx context.Context, limit commands.Limit, who commands.C
 	if len(answer) != 1+len(keys) {
 		return commands.Taken{}, fmt.Errorf("ratelimit: the store answered %d numbers, not %d", len(answer), 1+len(keys))
 	}
-	return u.taken(limit, answer, now, n), nil
+	t := u.taken(limit, answer, now, n)
+	if t.OK != (answer[0] == 1) { // or what it never counts would pass for ever
+		return commands.Taken{}, fmt.Errorf("ratelimit: count %s: the store's word is not what its numbers say", limit.Action)
+	}
+	return t, nil
 }
 
-// taken reads the script's answer: its word on whether it passed, and the numbers for what the caller is told.
+// taken is what the numbers of the script's answer say.
 func (u *Upstash) taken(limit commands.Limit, answer []int64, now int64, n int) commands.Taken {
 	got := make([]counts, len(limit.Windows))
 	for i, w := range limit.Windows {
