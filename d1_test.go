@@ -1,17 +1,21 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
+	"github.com/infinite-kanvas/kanvas/projections"
 )
 
 // withD1 makes this process, and the servers and tools it runs, use the Worker's D1 by its gateway.
@@ -187,7 +191,8 @@ func TestD1StopsNobody(t *testing.T) {
 	}
 }
 
-// TestTwoServersOneD1: two servers on one external log and one D1. Both take edits, D1 gets each once, and either can verify it.
+// TestTwoServersOneD1: two servers on one external log, one D1 and one KV. Both take edits, D1 gets each once, and either can verify it; the list of
+// active rooms counts who is on either.
 func TestTwoServersOneD1(t *testing.T) {
 	w := edgetest.Shared(t)
 	withD1(t, w, w.URL)
@@ -201,6 +206,7 @@ func TestTwoServersOneD1(t *testing.T) {
 		t.Fatal("NATS does not start")
 	}
 	t.Setenv("KANVAS_NATS_URL", ns.ClientURL())
+	t.Setenv("KV_NAMESPACE_ID", w.Namespace)
 	t.Setenv("KANVAS_MASTER_KEY_FILE", filepath.Join(t.TempDir(), "master.key")) // one log, one key
 	var servers []*server
 	var dirs []string
@@ -216,6 +222,24 @@ func TestTwoServersOneD1(t *testing.T) {
 			t.Fatalf("rooms in D1: %v", w.Query(t, "SELECT id, revision FROM rooms"))
 		}
 	}
+	for _, s := range servers {
+		ws, _, err := websocket.Dial(t.Context(), "ws://"+s.addr+"/parties/main/room0?_pk=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.CloseNow()
+		go func() {
+			for _, _, err := ws.Read(t.Context()); err == nil; _, _, err = ws.Read(t.Context()) { // answers pings, and the server's close
+			}
+		}()
+	}
+	until(t, "both people in room0 are on the list", func() bool {
+		var list []projections.ActiveRoom
+		if text := w.Value(t, "rooms:registry"); text == "" || json.Unmarshal([]byte(text), &list) != nil {
+			return false
+		}
+		return slices.ContainsFunc(list, func(r projections.ActiveRoom) bool { return r.ID == "room0" && r.UserCount == 2 })
+	})
 	for i, s := range servers {
 		d1Check(t, s.addr, func(healthy bool, detail string) bool {
 			return caughtUp(healthy, detail) || healthy && strings.Contains(detail, "stands by")

@@ -143,6 +143,14 @@ func (n *node) openTables(ctx context.Context) (err error) {
 }
 
 func (n *node) openRooms(context.Context) error {
+	var peers projections.Peers // an embedded log has one node
+	if n.cfg.NATSURL != "" {
+		p, err := n.log.OpenPeers("active-rooms")
+		if err != nil {
+			return err
+		}
+		peers = p
+	}
 	clock := func() int64 { return time.Now().UnixMilli() }
 	streams := commands.NewStreams(n.log, clock)
 	n.sealer = commands.NewSealer(n.keys)
@@ -150,7 +158,7 @@ func (n *node) openRooms(context.Context) error {
 	n.assets = commands.NewAssets(streams, n.objects)
 	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
-	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Registerer: n.reg, Logger: n.logger})
+	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Peers: peers, Registerer: n.reg, Logger: n.logger})
 	quota := commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
 	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{

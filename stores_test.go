@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
 	"github.com/infinite-kanvas/kanvas/infra/kv"
@@ -250,6 +252,15 @@ func TestTheGuidesKeysInKV(t *testing.T) {
 		t.Fatalf("add: %d %s", status, code)
 	}
 	asset := strings.TrimPrefix(ann.asset("open", "p"), "/v1/assets/")
+	here, _, err := websocket.Dial(t.Context(), "ws://"+s.addr+"/parties/main/open?_pk=1&token="+ann.token, nil) // presence is of people who are known
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.CloseNow()
+	go func() { // answers pings
+		for _, _, err := here.Read(t.Context()); err == nil; _, _, err = here.Read(t.Context()) {
+		}
+	}()
 	for key, want := range map[string]string{"rooms:registry": "[", "rooms:open:participants": `"role":"owner"`, "rooms:open:stats": `"roomId":"open"`,
 		"canvas:open:latest": "", "assets:" + asset + ":meta": `"contentType":"image/png"`} {
 		until(t, key, func() bool {
@@ -260,6 +271,25 @@ func TestTheGuidesKeysInKV(t *testing.T) {
 			return ok && strings.Contains(string(value), want)
 		})
 	}
+	until(t, "presence with its minute", func() bool {
+		var keys struct {
+			Result []struct {
+				Name       string
+				Expiration int64
+			}
+		}
+		status, err := httpJSON("GET", w.URL+"/client/v4/accounts/"+w.Account+"/storage/kv/namespaces/"+w.Namespace+"/keys?prefix=presence:", w.Secret, nil, &keys)
+		if err != nil {
+			t.Fatal(status, err)
+		}
+		if len(keys.Result) != 1 {
+			return false
+		}
+		left := time.Until(time.Unix(keys.Result[0].Expiration, 0))
+		value, _, err := cache.Get(t.Context(), keys.Result[0].Name)
+		return err == nil && strings.Contains(string(value), `"roomId":"open"`) && left > 0 && left <= time.Minute
+	})
+	_ = here.CloseNow() // nobody has to be told
 	if status := ann.call("POST", "/parties/main/open", map[string]string{"type": "canvas_update", "hash": "from-a-client"}, nil); status != http.StatusOK {
 		t.Fatalf("bridge: %d", status)
 	}

@@ -64,6 +64,7 @@ type CacheConfig struct {
 	KV         KV
 	Queries    Queries
 	Active     Active // nil: no list of rooms, no presence
+	Peers      Peers  // nil: this node alone writes to KV
 	Keys       int    // see DefaultCacheKeys
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger

@@ -136,7 +136,10 @@ func (c *Caches) runActive(ctx context.Context) {
 	var listed, present time.Time
 	for {
 		now := c.cfg.Now()
-		if list := c.registry(); !bytes.Equal(list, last) || now.Sub(listed) >= registryRefresh {
+		switch list, ok := c.registry(ctx); {
+		case !ok:
+			last = nil // once it is this node's turn it writes at once
+		case !bytes.Equal(list, last) || now.Sub(listed) >= registryRefresh:
 			if c.trySend(ctx, []Entry{{Key: registryKey, Value: list, TTL: registryTTL}}) {
 				last, listed = list, now
 			}
@@ -151,18 +154,6 @@ func (c *Caches) runActive(ctx context.Context) {
 		case <-t.C:
 		}
 	}
-}
-
-func (c *Caches) registry() []byte {
-	rooms := c.cfg.Active.ActiveRooms()
-	if rooms == nil {
-		rooms = []ActiveRoom{}
-	}
-	b, err := json.Marshal(rooms)
-	if err != nil { // structs of strings and numbers always encode
-		return []byte("[]")
-	}
-	return b
 }
 
 // writePresence writes everybody's at once. What fails is left: the next is only 30 s away.

@@ -144,7 +144,7 @@ func deref(s *string) any {
 }
 
 func isPublic(visibility string) int64 {
-	if visibility == "public" {
+	if visibility == visibilityPublic {
 		return 1
 	}
 	return 0
