@@ -86,7 +86,7 @@ func (a *actor) decide(b *batch, r *Request) bool {
 	mark, made, size := a.room.Mark(), len(b.events), 0
 	before := a.room.Revision()
 	if isCheckpoint(r) {
-		a.keepCheckpoint()
+		a.keepCheckpoint(len(b.done) == 0)
 	}
 	ans.err = a.decideCommands(b, r, &ans.res, &size)
 	if ans.err == nil && b.size+size > a.limit || ans.err == errCommitFull && splits(r) {

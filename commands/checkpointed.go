@@ -6,10 +6,10 @@ import "github.com/infinite-kanvas/kanvas/domain"
 // hands: kept here, nobody folds it from the log again. What is kept is what a fold would give, byte for byte, or nothing is.
 
 // keepCheckpoint keeps the state that a checkpoint is about to name: durable, whether the checkpoint will be stored or not. It costs pointers, not
-// contents.
-func (a *actor) keepCheckpoint() {
+// contents. alone: the commit in the making completes no command so far, else the state remembers an answer that a fold up to here does not know.
+func (a *actor) keepCheckpoint(alone bool) {
 	a.past.put(viewKey{a.stream.ID, a.room.Revision()}, newView(a.room, peopleOf(a.room)), a.room.ElementBytes())
-	if a.exact {
+	if a.exact && alone {
 		a.kept.Store(a.room.Clone())
 	}
 }

@@ -77,6 +77,41 @@ func checkpointed(t *testing.T, noops bool) {
 	}
 }
 
+// A command that changes nothing, decided in the same commit as the checkpoint, is in the log only with it: not in what the checkpoint names.
+func TestACheckpointKeepsNothingOfItsOwnCommit(t *testing.T) {
+	real := openLog(t)
+	log, g := gated(real)
+	d := newNode(t, log)
+	createRoom(t, d, "r")
+	w, err := d.Watch(testContext(t), "r", newFollower())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	g.set(true)
+	var rs replies
+	w.Submit(bySeq(owner, "c", 1, add(t, "e")), rs.expect("in flight"))
+	<-g.arrived // what comes now is decided together
+	w.Submit(bySeq(owner, "c", 2, domain.RemoveElements{IDs: []string{"nothing"}}), rs.expect("nothing"))
+	w.Submit(by(domain.SystemID, domain.Checkpoint{}), rs.expect("checkpoint"))
+	g.set(false)
+	g.pass <- struct{}{}
+	rs.wg.Wait()
+	cs := readRoom(t, real, "r")
+	last := cs[len(cs)-1]
+	if rs.errs != 0 || len(last.Events) != 1 || last.Events[0].Type != events.RoomCheckpointed || len(last.Done) != 1 {
+		t.Fatalf("%d failed, last commit: %+v", rs.errs, last)
+	}
+	body, _, err := d.SnapshotAt(testContext(t), "r", last.First-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := newNode(t, real).SnapshotAt(testContext(t), "r", last.First-1)
+	if err != nil || !bytes.Equal(body, want) {
+		t.Fatalf("%v\n%s\nby a fold:\n%s", err, body, want)
+	}
+}
+
 // editOf is some edit; with noops also one that changes nothing.
 func editOf(t *testing.T, rng *rand.Rand, noops bool) domain.Command {
 	switch n := rng.IntN(10); {
