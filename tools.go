@@ -236,11 +236,18 @@ func (n *node) opVerify(ctx context.Context, args []string, out io.Writer) error
 	}
 	fmt.Fprintf(out, "%d streams, %d commits, %d events read\n", v.Streams, v.Commits, v.Events)
 	for _, b := range v.Bad {
+		if b.Stream == (events.Stream{}) {
+			fmt.Fprintf(out, "bad partition: %d at sequence %d: %v\n", b.Partition, b.Seq, b.Err)
+			continue
+		}
 		fmt.Fprintf(out, "bad commit: %s at sequence %d of partition %d (revision %d): %v\n", b.Stream, b.Seq, b.Partition, b.Revision, b.Err)
 	}
-	if v.Equal {
+	switch {
+	case v.Equal:
 		fmt.Fprintf(out, "tables are what the log gives: %s\n", v.DigestLive)
-	} else {
+	case len(v.Bad) > 0:
+		fmt.Fprintf(out, "tables differ from the log: %s, the log gives %s (it is damaged: restore it, do not rebuild)\n", v.DigestLive, v.DigestLog)
+	default:
 		fmt.Fprintf(out, "tables differ from the log: %s, the log gives %s (kanvas rebuild --target %s mends them)\n", v.DigestLive, v.DigestLog, target)
 	}
 	if err := printParked(out, v.Parked); err != nil {

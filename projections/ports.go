@@ -21,6 +21,8 @@ var (
 	ErrBehind = errors.New("projections: behind")
 	// ErrLogShorter: the log ends before a checkpoint, or holds another commit there: commits are missing.
 	ErrLogShorter = errors.New("projections: the log is not the one that the tables were made from")
+	// ErrDamaged: the log can't be applied where the tables were made from it once.
+	ErrDamaged = errors.New("projections: the log is damaged")
 	// ErrCursor: not a cursor of that list.
 	ErrCursor = errors.New("projections: bad cursor")
 	// ErrNotFound: no such row, or no such stream.

@@ -36,6 +36,7 @@ type Rebuilt struct {
 // Rebuild makes the tables again from the log beside the live ones, and swaps them in one transaction: readers never see half. The live
 // projector of this Runner waits from the comparison of digests until the swap; one of another process notices by its checkpoint.
 // With room, only that room's rows are made again, and it is no longer parked unless its log still can't be applied.
+// ErrDamaged, and the live rows stay, where the log no longer gives what they were made from: they may be the last to hold it.
 func (r *Runner) Rebuild(ctx context.Context, room string) (Rebuilt, error) {
 	start := r.cfg.Now()
 	res := Rebuilt{Projection: Tables, Room: room}
@@ -50,6 +51,9 @@ func (r *Runner) Rebuild(ctx context.Context, room string) (Rebuilt, error) {
 			return err
 		}
 		res.Equal = res.DigestBefore == res.DigestAfter
+		if err := s.damaged(ctx, store); err != nil {
+			return err
+		}
 		if room != "" && len(s.engine.positions) == 0 {
 			return fmt.Errorf("%w: nothing of room %s is applied", ErrNotFound, room)
 		}
@@ -138,6 +142,24 @@ func (s *shadow) toLive(ctx context.Context) (live map[int]Checkpoint, err error
 		}
 	}
 	return live, s.catchUp(ctx, targets)
+}
+
+// damaged is an error where a stream can't be applied from a commit on that the live tables were made from.
+func (s *shadow) damaged(ctx context.Context, live Store) error {
+	list, err := live.Parked(ctx, Tables)
+	if err != nil {
+		return err
+	}
+	since := map[events.Stream]uint64{}
+	for _, p := range list {
+		since[p.Stream] = p.Seq
+	}
+	for stream, p := range s.engine.parked {
+		if seq, parked := since[stream]; !parked || p.Seq < seq {
+			return fmt.Errorf("%w: %s at sequence %d of partition %d: %s", ErrDamaged, stream, p.Seq, p.Partition, p.Reason)
+		}
+	}
+	return nil
 }
 
 // compareTries is how often tables that another process moves are compared before that is given up.

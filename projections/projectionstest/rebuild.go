@@ -3,6 +3,7 @@ package projectionstest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -72,6 +73,33 @@ func testRebuildRunning(t *testing.T, open func(*testing.T) projections.Store) {
 	res := must[projections.Rebuilt](t)(r.Rebuild(ctx, ""))
 	if !res.Equal || res.Behind != 0 {
 		t.Errorf("at rest: %+v", res)
+	}
+}
+
+// Rows that the log does not give any more may be the last of their kind: a rebuild leaves them alone.
+func testRebuildDamaged(t *testing.T, open func(*testing.T) projections.Store) {
+	ctx := context.Background()
+	h := history(6, 300)
+	store := open(t)
+	r := Runner(h.Log, h.Log, store, &Names{})
+	CatchUp(t, r)
+	want := digest(t, store)
+	room := events.Room(h.Rooms[0].id)
+	var records []events.Record
+	_ = h.Log.Read(ctx, room, 1, func(rec events.Record) bool { records = append(records, rec); return true })
+	bad := records[len(records)/2]
+	h.Log.Replace(bad, []byte("damaged"))
+	for _, which := range []string{"", room.ID} {
+		if _, err := r.Rebuild(ctx, which); !errors.Is(err, projections.ErrDamaged) || !strings.Contains(err.Error(), room.String()) {
+			t.Errorf("rebuild %q of a damaged log: %v", which, err)
+		}
+		if got := digest(t, store); got != want {
+			t.Fatalf("rebuild %q replaced what the log has lost", which)
+		}
+	}
+	h.Log.Replace(bad, bad.Payload)
+	if res := must[projections.Rebuilt](t)(r.Rebuild(ctx, "")); !res.Equal || len(res.Parked) != 0 {
+		t.Errorf("mended: %+v", res)
 	}
 }
 

@@ -31,6 +31,7 @@ func TestStore(t *testing.T, open func(t *testing.T) projections.Store) {
 	t.Run("SameRowsWhateverTheBatches", func(t *testing.T) { testReproducible(t, open) })
 	t.Run("Rebuild", func(t *testing.T) { testRebuild(t, open) })
 	t.Run("RebuildWhileRunning", func(t *testing.T) { testRebuildRunning(t, open) })
+	t.Run("RebuildDamaged", func(t *testing.T) { testRebuildDamaged(t, open) })
 	t.Run("RebuildRoom", func(t *testing.T) { testRebuildRoom(t, open) })
 	t.Run("Verify", func(t *testing.T) { testVerify(t, open) })
 }
