@@ -111,6 +111,16 @@ func (r *recorder) saw(t *testing.T, st events.Stream, want int) {
 	}
 }
 
+// sawAgain is saw across a restart, after which the record that was in hand may come again.
+func (r *recorder) sawAgain(t *testing.T, st events.Stream, want int) {
+	t.Helper()
+	once := func() []int { return slices.Compact(r.of(st)) }
+	until(t, func() bool { return len(once()) >= want }, r.news)
+	if got := once(); !slices.Equal(got, upTo(want)) {
+		t.Fatalf("%s: handled %v, want 0 to %d in order", st, got, want-1)
+	}
+}
+
 func upTo(n int) []int {
 	all := make([]int, n)
 	for i := range all {
@@ -249,8 +259,8 @@ func TestPoison(t *testing.T) {
 	r = run(t, s, fast, hs...)
 	fill(t, s, bad, 6, 9)
 	fill(t, s, good, 6, 9)
-	rec.saw(t, good, 9)
-	if got := rec.of(bad); len(got) != 3 {
+	rec.sawAgain(t, good, 9)
+	if got := rec.of(bad); len(slices.Compact(got)) != 3 {
 		t.Fatalf("after the restart the parked room was handled: %v", got)
 	}
 
@@ -268,8 +278,8 @@ func TestPoison(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s, bad, 9, 12)
-	rec.saw(t, bad, 12)
-	other.saw(t, bad, 12)
+	rec.sawAgain(t, bad, 12)
+	other.sawAgain(t, bad, 12)
 	if err := r.Release(ctx, "first", bad); !errors.Is(err, watermill.ErrNotParked) {
 		t.Errorf("second release: %v", err)
 	}
