@@ -78,7 +78,7 @@ browser: bin/kanvas ## the page in a real Chromium
 	cd api/web && KANVAS_BIN=$(CURDIR)/bin/kanvas npm run test:browser
 
 .PHONY: deps
-deps: ## installs npm packages by lock file, versitygw into bin/tools and, where missing, chromium by apt
+deps: ## installs npm packages by lock file, tools into bin/tools and, where missing, Debian packages by apt
 	@.ci/deps
 
 .PHONY: clean
