@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/fal"
 	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
+	"github.com/infinite-kanvas/kanvas/infra/nodetest"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit/upstashtest"
 )
 
@@ -73,37 +73,14 @@ func (w *world) fal(method, target, token string, body any, headers ...string) *
 
 // falClient is the real @fal-ai/client in a process of its own.
 type falClient struct {
-	t   *testing.T
-	in  io.WriteCloser
-	out *bufio.Scanner
+	t    *testing.T
+	node *nodetest.Script
 }
 
 func startFalClient(t *testing.T, w *world) *falClient {
 	t.Helper()
-	if _, err := os.Stat("falclient/node_modules/@fal-ai/client"); err != nil {
-		t.Fatal("@fal-ai/client is not installed: run make deps")
-	}
-	cmd := exec.Command("node", "client.mjs")
-	cmd.Dir, cmd.Stderr = "falclient", os.Stderr
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FAL_") }), "KANVAS_URL="+w.server.URL)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
-	return &falClient{t, in, bufio.NewScanner(out)}
+	env := append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FAL_") }), "KANVAS_URL="+w.server.URL)
+	return &falClient{t, nodetest.Start(t, "falclient", "client.mjs", "@fal-ai/client", env)}
 }
 
 // falSaid is a line of the client's.
@@ -119,18 +96,18 @@ type falSaid struct {
 
 func (f *falClient) ask(question cmd) {
 	f.t.Helper()
-	if err := json.NewEncoder(f.in).Encode(question); err != nil {
+	if err := json.NewEncoder(f.node.In).Encode(question); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
 func (f *falClient) said() (s falSaid) {
 	f.t.Helper()
-	if !f.out.Scan() {
-		f.t.Fatalf("the client has ended: %v", f.out.Err())
+	if !f.node.Out.Scan() {
+		f.t.Fatalf("the client has ended: %v", f.node.Out.Err())
 	}
-	if err := json.Unmarshal(f.out.Bytes(), &s); err != nil {
-		f.t.Fatalf("%s: %v", f.out.Bytes(), err)
+	if err := json.Unmarshal(f.node.Out.Bytes(), &s); err != nil {
+		f.t.Fatalf("%s: %v", f.node.Out.Bytes(), err)
 	}
 	return s
 }

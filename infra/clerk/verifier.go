@@ -64,7 +64,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 		}
 		v.keys = fixedKey{k}
 	} else {
-		address, secret := c.keyAddress()
+		address, secret := c.KeyAddress()
 		if u, err := url.Parse(address); err != nil || u.Host == "" {
 			return nil, errors.New("clerk: none of a PEM key, the address of a key set, an issuer or a secret key is set")
 		}
@@ -94,8 +94,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// keyAddress is where the keys are; the secret key goes to the Backend API alone.
-func (c *Config) keyAddress() (address, secret string) {
+// KeyAddress is where the keys are; the secret key goes to the Backend API alone.
+func (c *Config) KeyAddress() (address, secret string) {
 	switch {
 	case c.JWKSURL != "":
 		return c.JWKSURL, ""

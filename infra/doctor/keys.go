@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/infinite-kanvas/kanvas/infra/clerk"
 )
 
 // ClerkKeys are the settings of Clerk. Empty ones are not looked at.
@@ -22,19 +24,6 @@ type ClerkKeys struct {
 	Issuer        string // CLERK_ISSUER, which has them under /.well-known/jwks.json
 	APIURL        string // CLERK_API_URL, which gives them for the secret key
 	PEM           string // CLERK_PEM, a public key in place of them
-}
-
-// source is where the published keys are, and the key that is asked for there.
-func (k *ClerkKeys) source() (address, secret string) {
-	switch {
-	case k.JWKSURL != "":
-		return k.JWKSURL, ""
-	case k.Issuer != "":
-		return strings.TrimSuffix(k.Issuer, "/") + "/.well-known/jwks.json", ""
-	case k.SecretKey != "":
-		return strings.TrimSuffix(k.APIURL, "/") + "/v1/jwks", k.SecretKey
-	}
-	return "", ""
 }
 
 const (
@@ -59,7 +48,7 @@ func Clerk(k ClerkKeys) Check {
 		if k.PEM != "" {
 			return append(found, pemKey(k.PEM).Named("clerk public key"))
 		}
-		if address, secret := k.source(); address != "" {
+		if address, secret := (&clerk.Config{JWKSURL: k.JWKSURL, Issuer: k.Issuer, APIURL: k.APIURL, SecretKey: k.SecretKey}).KeyAddress(); address != "" {
 			found = append(found, jwks(ctx, address, secret).Named("clerk public keys"))
 		}
 		return found

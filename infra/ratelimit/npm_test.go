@@ -1,12 +1,10 @@
 package ratelimit
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,16 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/nodetest"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit/ratelimittest"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit/upstashtest"
 )
 
 // npm is the real @upstash/ratelimit in a process of its own.
-type npm struct {
-	t   *testing.T
-	in  io.WriteCloser
-	out *bufio.Scanner
-}
+type npm struct{ node *nodetest.Script }
 
 type question struct {
 	Prefix string `json:"prefix"`
@@ -39,41 +34,18 @@ type reply struct{ Passed, Remaining int }
 
 func startNPM(t *testing.T, store *upstashtest.Store) *npm {
 	t.Helper()
-	if _, err := os.Stat("upstash/node_modules/@upstash/ratelimit"); err != nil {
-		t.Fatal("@upstash/ratelimit is not installed: run make deps")
-	}
-	cmd := exec.Command("node", "limiter.mjs")
-	cmd.Dir, cmd.Stderr = "upstash", os.Stderr
-	cmd.Env = append(os.Environ(), "KV_REST_API_URL="+store.URL, "KV_REST_API_TOKEN="+upstashtest.Token)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
-	return &npm{t, in, bufio.NewScanner(out)}
+	return &npm{nodetest.Start(t, "upstash", "limiter.mjs", "@upstash/ratelimit", append(os.Environ(), "KV_REST_API_URL="+store.URL, "KV_REST_API_TOKEN="+upstashtest.Token))}
 }
 
 func (n *npm) ask(q question) (reply, error) {
-	if err := json.NewEncoder(n.in).Encode(q); err != nil {
+	if err := json.NewEncoder(n.node.In).Encode(q); err != nil {
 		return reply{}, err
 	}
 	var r reply
-	if !n.out.Scan() {
+	if !n.node.Out.Scan() {
 		return r, io.ErrUnexpectedEOF
 	}
-	return r, json.Unmarshal(n.out.Bytes(), &r)
+	return r, json.Unmarshal(n.node.Out.Bytes(), &r)
 }
 
 // month is a window whose end no test run meets.

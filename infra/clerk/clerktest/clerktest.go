@@ -2,55 +2,29 @@
 package clerktest
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/infinite-kanvas/kanvas/infra/nodetest"
 )
 
 // Clerk is an instance of Clerk. Safe for concurrent use.
 type Clerk struct {
-	t   testing.TB
-	mu  sync.Mutex
-	in  io.WriteCloser
-	out *bufio.Reader
+	t    testing.TB
+	mu   sync.Mutex
+	node *nodetest.Script
 }
 
 // Start starts the Node process; it ends with the test.
 func Start(t testing.TB) *Clerk {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
-	dir := filepath.Join(filepath.Dir(file), "npm")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "jose")); err != nil {
-		t.Fatal("the npm packages of infra/clerk/clerktest are not installed: run make deps")
-	}
-	cmd := exec.Command("node", "clerk.mjs")
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close() // ends it
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v", err)
-		}
-	})
-	return &Clerk{t: t, in: in, out: bufio.NewReader(out)}
+	return &Clerk{t: t, node: nodetest.Start(t, filepath.Join(filepath.Dir(file), "npm"), "clerk.mjs", "jose", nil)}
 }
 
 // ask sends one request and reads its answer.
@@ -63,13 +37,13 @@ func (c *Clerk) ask(what string, args map[string]any, into any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if _, err := c.in.Write(append(b, '\n')); err != nil {
+	if _, err := c.node.In.Write(append(b, '\n')); err != nil {
 		c.t.Fatalf("node: %v", err)
 	}
-	line, err := c.out.ReadBytes('\n')
-	if err != nil {
-		c.t.Fatalf("node: %v", err)
+	if !c.node.Out.Scan() {
+		c.t.Fatalf("node has ended: %v", c.node.Out.Err())
 	}
+	line := c.node.Out.Bytes()
 	var failed struct{ Error string }
 	if json.Unmarshal(line, &failed) == nil && failed.Error != "" {
 		c.t.Fatalf("node: %s: %s", what, failed.Error)
