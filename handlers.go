@@ -9,6 +9,7 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/events"
+	"github.com/infinite-kanvas/kanvas/infra/pictures"
 	"github.com/infinite-kanvas/kanvas/infra/watermill"
 )
 
@@ -21,6 +22,8 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 	n.onClose("checkpoints", func(context.Context) error { checkpointer.Close(); return nil })
 	writer := commands.NewSnapshotWriter(commands.SnapshotConfig{Source: n.rooms, Objects: n.objects, Logger: n.logger, Metrics: n.reg})
 	n.onClose("snapshots", func(context.Context) error { writer.Close(); return nil })
+	variants := commands.NewVariants(commands.VariantConfig{Streams: n.streams, Objects: n.objects, Shrinker: pictures.Shrinker{}, Backlog: n.withoutVariants, Logger: n.logger})
+	n.onClose("variants", func(context.Context) error { variants.Close(); return nil })
 	// One lane for all of them: a durable consumer of its own for each of the four cost more CPU than the commit itself.
 	const lane = "process"
 	rooms := []events.Kind{events.KindRoom}
@@ -29,6 +32,7 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 		{Name: "checkpoints", Lane: lane, Kinds: rooms, Fn: checkpointer.Handle},
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},
+		{Name: "variants", Lane: lane, Kinds: []events.Kind{events.KindAsset}, Wants: commands.AboutStored, Fn: variants.Handle},
 		{Name: "room-list", Lane: lane, Kinds: rooms, Wants: commands.AboutPeople, Fn: commands.RoomListUpkeep(roomList)},
 		{Name: "claims", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutClaims, Fn: n.claims.Handle},
 	}

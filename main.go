@@ -63,6 +63,8 @@ Takes user/ID and asset/ID for the streams of people and assets.`, opening, remo
 never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
+		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
+and is shown by nothing still. A server does this by itself once a day. Prints one JSON line for each.`, opening, remote("assets")},
 		{"copy", "", "bring pictures and tables to Cloudflare, or back", `Copies what the object store of the source has and that of the target lacks, compares every copy and, at the end, both stores' digests; then the
 tables of the target are made from the log and proved. Stopped at any point, it goes on where it was when it is called again. Works while
 a server runs: what is made meanwhile comes with the next call. Nothing is deleted anywhere. Cache entries come by themselves.`, opening, copyStores},
@@ -105,6 +107,8 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "verify":
 		fs.String("target", "local", "local or d1: whose tables")
+	case "assets":
+		fs.Bool("dry-run", false, "only say what would be done")
 	case "copy":
 		fs.String("from", "", "local or cloudflare")
 		fs.String("to", "", "cloudflare or local")

@@ -61,6 +61,7 @@ type node struct {
 	claims  *commands.Claims
 	assets  *commands.Assets
 	uploads *commands.Uploads
+	streams *commands.Streams
 	rooms   *commands.Dispatcher
 	limits  *ratelimit.Limiter // of the edge; nil in tools
 	runner  *projections.Runner
@@ -152,7 +153,8 @@ func (n *node) openRooms(context.Context) error {
 		peers = p
 	}
 	clock := func() int64 { return time.Now().UnixMilli() }
-	streams := commands.NewStreams(n.log, clock)
+	n.streams = commands.NewStreams(n.log, clock)
+	streams := n.streams
 	n.sealer = commands.NewSealer(n.keys)
 	n.people = commands.NewPeople(streams, n.sealer, n.logger)
 	n.assets = commands.NewAssets(streams, n.objects)
@@ -160,6 +162,7 @@ func (n *node) openRooms(context.Context) error {
 	n.onClose("rooms", n.rooms.Close)
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Peers: peers, Registerer: n.reg, Logger: n.logger})
 	quota := commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
+	n.assets.Count(quota)
 	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,

@@ -2,8 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"sync"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/projections"
 )
 
 // receiver takes the bytes of uploads, where the store is this server's own.
@@ -12,18 +18,98 @@ func (n *node) receiver() commands.Receiver {
 	return r
 }
 
-// startUploads sweeps uploads until the node closes.
+// startUploads sweeps uploads and looks for unused assets until the node closes.
 func (n *node) startUploads() {
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- n.uploads.Run(ctx) }()
-	n.onClose("uploads", func(closing context.Context) error {
+	var running sync.WaitGroup
+	for what, run := range map[string]func(context.Context) error{
+		"uploads": n.uploads.Run, "unused": func(ctx context.Context) error { return n.uploads.RunUnused(ctx, n.unused(false)) },
+	} {
+		running.Go(func() {
+			if err := run(ctx); err != nil {
+				n.logger.Error(what+"_ended", "error", err.Error())
+			}
+		})
+	}
+	n.onClose("uploads", func(context.Context) error {
 		stop()
-		select {
-		case err := <-ended:
-			return err
-		case <-closing.Done():
-			return closing.Err()
-		}
+		running.Wait()
+		return nil
 	})
+}
+
+// unused is where unused assets are looked for.
+func (n *node) unused(dry bool) commands.UnusedConfig {
+	return commands.UnusedConfig{DryRun: dry, Shown: n.shown, Stored: func(ctx context.Context, yield func(string) bool) error {
+		return n.stored(ctx, func(row *projections.AssetRow) bool { return yield(row.ID) })
+	}}
+}
+
+// What is read of the log at once.
+const (
+	shownRecords = 500
+	shownBytes   = 8 << 20
+)
+
+// shown reads the whole log, as it is now, for the assets that rooms name.
+func (n *node) shown(ctx context.Context) (map[string]bool, error) {
+	ids := map[string]bool{}
+	for p := range n.log.Partitions() {
+		_, last, err := n.log.Bounds(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		for after := uint64(0); after < last; {
+			recs, err := n.log.Next(ctx, p, after, shownRecords, shownBytes)
+			if err != nil {
+				return nil, err
+			}
+			for _, rec := range recs {
+				commands.ShownIDs(rec, ids)
+				after = rec.Seq
+			}
+		}
+	}
+	return ids, nil
+}
+
+// opAssets is kanvas assets unused.
+func (n *node) opAssets(ctx context.Context, args []string, out io.Writer) error {
+	dry := slices.Contains(args, "--dry-run=true")
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--dry-run=true" || a == "--dry-run=false" })
+	if len(args) != 1 || args[0] != "unused" {
+		return errors.New("assets: say what about them: unused (see kanvas assets --help)")
+	}
+	var failed error
+	err := n.uploads.FindUnused(ctx, n.unused(dry), func(u commands.Unused) {
+		failed = errors.Join(failed, json.NewEncoder(out).Encode(u))
+	})
+	return errors.Join(err, failed)
+}
+
+// assetsPage is how many assets are asked for at once.
+const assetsPage = 500
+
+// stored yields the assets that can be served, by their rows.
+func (n *node) stored(ctx context.Context, yield func(*projections.AssetRow) bool) error {
+	for after := ""; ; {
+		rows, err := n.tables.StoredAssets(ctx, after, assetsPage)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if !yield(&rows[i]) {
+				return nil
+			}
+			after = rows[i].ID
+		}
+		if len(rows) < assetsPage {
+			return nil
+		}
+	}
+}
+
+// withoutVariants yields stored pictures that nothing smaller was made of yet, as far as the lists know.
+func (n *node) withoutVariants(ctx context.Context, yield func(asset string) bool) error {
+	return n.stored(ctx, func(row *projections.AssetRow) bool { return row.Variants != "" || yield(row.ID) })
 }

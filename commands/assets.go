@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/infinite-kanvas/kanvas/commands/media"
@@ -34,7 +35,11 @@ type Assets struct {
 	stored   *lru[string, struct{}]
 	attached *lru[string, struct{}]
 	showing  *lru[string, []string] // rooms, see willShow
+	quota    *Quota                 // nil: nobody counts
 }
+
+// Count has the bytes of pictures count against the quota of who is known by more than a connection. To be called before anything else.
+func (s *Assets) Count(q *Quota) { s.quota = q }
 
 // NewAssets returns the road to the streams of assets.
 func NewAssets(streams *Streams, objects Objects) *Assets {
@@ -106,6 +111,12 @@ func (s *Assets) store(ctx context.Context, id uuid.UUID, data []byte, d *events
 		return err
 	}
 	if !isStored(cs) {
+		counted := s.quota != nil && !(domain.Actor{ID: d.User}).Anonymous()
+		if counted {
+			if err := s.quota.reserve(ctx, d.User, id.String(), d.Size, time.UnixMilli(s.streams.clock()).Add(time.Hour)); err != nil {
+				return err
+			}
+		}
 		if err := s.objects.Put(ctx, d.Key, d.ContentType, bytes.NewReader(data), d.Size); err != nil {
 			if errors.Is(err, ErrObjectsDown) {
 				err = fmt.Errorf("%w: %w", errNoObjects, err)
@@ -118,6 +129,9 @@ func (s *Assets) store(ctx context.Context, id uuid.UUID, data []byte, d *events
 			}
 			return []events.Event{{Type: events.AssetStored, Actor: d.User, Payload: d}}, nil
 		})
+		if err == nil && counted {
+			err = s.quota.settle(ctx, d.User, id.String(), d.Size)
+		}
 		if err != nil {
 			return err
 		}
@@ -146,8 +160,8 @@ func (s *Assets) attach(ctx context.Context, id, roomID string, revision uint64)
 		if !known || isAttached(cs, roomID) {
 			return nil, nil
 		}
-		return []events.Event{{Type: events.AssetAttached, Actor: domain.SystemID,
-			Payload: &events.AssetAttachedData{Room: roomID, Revision: revision}}}, nil
+		return append(usedAgain(cs), events.Event{Type: events.AssetAttached, Actor: domain.SystemID,
+			Payload: &events.AssetAttachedData{Room: roomID, Revision: revision}}), nil
 	})
 	if err == nil && known {
 		s.attached.put(id+"\x00"+roomID, struct{}{})

@@ -18,21 +18,31 @@ func (p *Preparation) mayShow(ctx context.Context, b by, id string) error {
 	if p.cfg.Assets.isAttachedTo(id, b.room) {
 		return nil
 	}
-	stored, rooms, err := p.cfg.Assets.origin(ctx, id)
-	if err != nil || stored == nil || (stored.User == b.actor.ID && !b.actor.Anonymous()) {
+	a, err := p.cfg.Assets.fold(ctx, id)
+	if err != nil || a.Stored == nil {
 		return err
 	}
-	for _, room := range rooms {
-		if room == b.room {
-			return nil
-		}
+	if a.Status == domain.AssetDeleted {
+		return domain.Errorf(domain.CodeNotFound, "src: nothing showed this asset, and it was deleted")
+	}
+	if err := p.mayOpen(ctx, b, id, &a); err != nil {
+		return err
+	}
+	return p.cfg.Assets.useAgain(ctx, id, &a)
+}
+
+// mayOpen refuses who may not see the asset.
+func (p *Preparation) mayOpen(ctx context.Context, b by, id string, a *domain.Asset) error {
+	if a.Stored.User == b.actor.ID && !b.actor.Anonymous() {
+		return nil
+	}
+	rooms := append([]string{a.Stored.Room}, a.Rooms...)
+	if slices.Contains(rooms, b.room) {
+		return nil
 	}
 	for _, room := range rooms[:min(len(rooms), maxShownRooms)] {
-		switch ok, err := p.mayEnter(ctx, room, b.actor.ID); {
-		case err != nil:
+		if ok, err := p.mayEnter(ctx, room, b.actor.ID); err != nil || ok {
 			return err
-		case ok:
-			return nil
 		}
 	}
 	v, err := p.cfg.Rooms.View(ctx, b.room) // that it is shown here may not have been committed yet
@@ -94,22 +104,24 @@ func (s *Assets) isAttachedTo(id, roomID string) bool {
 	return ok
 }
 
-// origin returns who stored an asset, nil where nobody did, and the rooms that show or showed it, the one it was stored in first.
-func (s *Assets) origin(ctx context.Context, id string) (stored *events.AssetStoredData, rooms []string, err error) {
+func (s *Assets) fold(ctx context.Context, id string) (domain.Asset, error) {
 	cs, err := s.streams.read(ctx, events.Asset(id))
-	if err != nil {
-		return nil, nil, err
+	return domain.FoldAsset(cs), err
+}
+
+// useAgain takes the mark off an asset that nothing showed, before a command shows it: from then on it is not deleted.
+func (s *Assets) useAgain(ctx context.Context, id string, a *domain.Asset) error {
+	if a.Status != domain.AssetUnused {
+		return nil
 	}
-	for _, c := range cs {
-		for i := range c.Events {
-			switch d := c.Events[i].Payload.(type) {
-			case *events.AssetStoredData:
-				stored = d
-				rooms = append(rooms, d.Room)
-			case *events.AssetAttachedData:
-				rooms = append(rooms, d.Room)
-			}
-		}
+	gone := false
+	err := s.streams.change(ctx, events.Asset(id), func(cs []*events.Commit) ([]events.Event, error) {
+		now := domain.FoldAsset(cs)
+		gone = now.Status == domain.AssetDeleted
+		return usedAgain(cs), nil
+	})
+	if err == nil && gone {
+		err = domain.Errorf(domain.CodeNotFound, "src: nothing showed this asset, and it was deleted")
 	}
-	return stored, rooms, nil
+	return err
 }

@@ -66,9 +66,10 @@ func (f *fold) roomRef(id string) any {
 	return id
 }
 
+// variantsText is JSON, of none too: it says that they were made.
 func variantsText(v []events.AssetVariant) any {
-	if len(v) == 0 {
-		return nil
+	if v == nil {
+		v = []events.AssetVariant{}
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

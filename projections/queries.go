@@ -59,7 +59,7 @@ type AssetRow struct {
 	SHA256, Status     string
 	Width, Height      int // pixels, 0 unknown
 	CreatedAt          int64
-	Variants           string // JSON of []events.AssetVariant, "" where there are none (yet)
+	Variants           string // JSON of []events.AssetVariant, "" where they were not made yet
 	Placeholder        string // a data URL, "" where there is none (yet)
 	Reason             string // why the upload failed
 	DeleteAfter        int64  // 0: it is not marked as unused
