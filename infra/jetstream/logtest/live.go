@@ -3,6 +3,7 @@ package logtest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,7 +69,9 @@ func watchAndRead(t *testing.T, s Store) {
 	const n = 200
 	var g errgroup.Group
 	half := make(chan struct{})
+	reached := sync.OnceFunc(func() { close(half) })
 	g.Go(func() error {
+		defer reached() // also where an append fails
 		var after uint64
 		for i := range n {
 			seq, err := s.Append(ctx, st, after, Text(i))
@@ -76,7 +79,7 @@ func watchAndRead(t *testing.T, s Store) {
 				return err
 			}
 			if after = seq; i == n/2 {
-				close(half)
+				reached()
 			}
 		}
 		return nil
