@@ -12,6 +12,7 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/r2"
 
+	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 )
 
@@ -61,8 +62,12 @@ type transition struct {
 	} `json:"condition"`
 }
 
-// temporary are prefixes of objects that are only passing through.
-var temporary = []string{"tmp/", "doctor/"}
+// temporary are prefixes of objects that are only passing through, and when nobody can want them any more, in seconds: what the server itself
+// clears away sooner, unless it is gone.
+var temporary = []struct {
+	prefix string
+	after  int
+}{{commands.StagedPrefix, 2 * day}, {"doctor/", day}, {"snapshots/doctor/", day}}
 
 func wantedLifecycle() []any {
 	rule := func(id, prefix string) lifecycleRule {
@@ -78,9 +83,9 @@ func wantedLifecycle() []any {
 	abort := rule("abort-uploads", "")
 	abort.Abort = after(day)
 	rules := []any{abort}
-	for _, prefix := range temporary {
-		r := rule("expire-"+strings.TrimSuffix(prefix, "/"), prefix)
-		r.Delete = after(day)
+	for _, t := range temporary {
+		r := rule("expire-"+strings.ReplaceAll(strings.TrimSuffix(t.prefix, "/"), "/", "-"), t.prefix)
+		r.Delete = after(t.after)
 		rules = append(rules, r)
 	}
 	return rules
