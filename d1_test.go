@@ -214,24 +214,18 @@ func TestTwoServersOneD1(t *testing.T) {
 		dirs = append(dirs, t.TempDir())
 		servers = append(servers, startServer(t, dirs[len(dirs)-1], "127.0.0.1:0"))
 	}
+	lobby := frames(t, "ws://"+servers[1].addr+"/parties/registry/registry?_pk=1")
 	for i := range 6 {
 		fill(t, servers[i%2].addr, dirs[i%2], fmt.Sprint("room", i))
 	}
+	lobby.wait(`"room-added","room":{"id":"room0"`) // made on the other server, and nobody has entered it here
 	for deadline := time.Now().Add(time.Minute); len(w.Query(t, "SELECT id FROM rooms WHERE revision >= 6")) < 6; {
 		if time.Now().After(deadline) {
 			t.Fatalf("rooms in D1: %v", w.Query(t, "SELECT id, revision FROM rooms"))
 		}
 	}
 	for _, s := range servers {
-		ws, _, err := websocket.Dial(t.Context(), "ws://"+s.addr+"/parties/main/room0?_pk=1", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ws.CloseNow()
-		go func() {
-			for _, _, err := ws.Read(t.Context()); err == nil; _, _, err = ws.Read(t.Context()) { // answers pings, and the server's close
-			}
-		}()
+		frames(t, "ws://"+s.addr+"/parties/main/room0?_pk=1")
 	}
 	until(t, "both people in room0 are on the list", func() bool {
 		var list []projections.ActiveRoom
@@ -240,6 +234,12 @@ func TestTwoServersOneD1(t *testing.T) {
 		}
 		return slices.ContainsFunc(list, func(r projections.ActiveRoom) bool { return r.ID == "room0" && r.UserCount == 2 })
 	})
+	token := strings.TrimSpace(mustTool(t, "token", "ann", "--data", dirs[0]))
+	if _, err := httpJSON("PATCH", "http://"+servers[0].addr+"/v1/rooms/room2", token, map[string]any{"visibility": "private"}, &struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	lobby.wait(`"room-removed","roomId":"room2"`)
+	until(t, "room2 leaves the list", func() bool { return !strings.Contains(w.Value(t, "rooms:registry"), `"room2"`) })
 	for i, s := range servers {
 		d1Check(t, s.addr, func(healthy bool, detail string) bool {
 			return caughtUp(healthy, detail) || healthy && strings.Contains(detail, "stands by")
@@ -251,4 +251,31 @@ func TestTwoServersOneD1(t *testing.T) {
 	for _, s := range servers {
 		s.stop()
 	}
+}
+
+// hearer keeps what a socket is sent, and answers pings and the close.
+type hearer struct {
+	t   *testing.T
+	out lockedBuffer
+}
+
+func frames(t *testing.T, url string) *hearer {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ws.CloseNow() }) // the server has closed it where all went well
+	l := &hearer{t: t}
+	go func() {
+		for _, b, err := ws.Read(t.Context()); err == nil; _, b, err = ws.Read(t.Context()) {
+			l.out.line(b)
+		}
+	}()
+	return l
+}
+
+func (l *hearer) wait(text string) {
+	l.t.Helper()
+	until(l.t, text, func() bool { return strings.Contains(l.out.String(), text) })
 }

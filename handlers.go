@@ -17,7 +17,7 @@ import (
 const standbyEvery = 10 * time.Second
 
 // startHandlers runs the process handlers on the log. On an external log one node runs them at a time; the others stand by.
-func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error {
+func (n *node) startHandlers() error {
 	checkpointer := commands.NewCheckpointer(commands.CheckpointConfig{Rooms: n.rooms, Backlog: snapshots{n.tables}, Logger: n.logger, Metrics: n.reg})
 	n.onClose("checkpoints", func(context.Context) error { checkpointer.Close(); return nil })
 	writer := commands.NewSnapshotWriter(commands.SnapshotConfig{Source: n.rooms, Objects: n.objects, Logger: n.logger, Metrics: n.reg})
@@ -33,7 +33,6 @@ func (n *node) startHandlers(roomList func(room string, c *events.Commit)) error
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},
 		{Name: "variants", Lane: lane, Kinds: []events.Kind{events.KindAsset}, Wants: commands.AboutStored, Fn: variants.Handle},
-		{Name: "room-list", Lane: lane, Kinds: rooms, Wants: commands.AboutPeople, Fn: commands.RoomListUpkeep(roomList)},
 		{Name: "claims", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutClaims, Fn: n.claims.Handle},
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -258,6 +258,13 @@ func (a *lateActive) ActiveRooms() []projections.ActiveRoom {
 	return rooms
 }
 
+// RoomChanged keeps the list of old clients up, on every node: each follows the whole log for its tables.
+func (a *lateActive) RoomChanged(room string) {
+	if hub := a.hub.Load(); hub != nil {
+		hub.Registry().Changed(room)
+	}
+}
+
 func (a *lateActive) Online() []projections.Presence {
 	hub := a.hub.Load()
 	if hub == nil {

@@ -172,7 +172,7 @@ func (e *edge) run(ctx context.Context) error {
 	n := e.n
 	n.startProjections()
 	n.startUploads()
-	if err := n.startHandlers(e.hub.Registry().Committed); err != nil {
+	if err := n.startHandlers(); err != nil {
 		return err
 	}
 	ctl, err := control.Serve(n.cfg.Data, n.ops())

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/infinite-kanvas/kanvas/infra/cloudflare"
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
 	"github.com/infinite-kanvas/kanvas/infra/kv"
@@ -252,15 +250,7 @@ func TestTheGuidesKeysInKV(t *testing.T) {
 		t.Fatalf("add: %d %s", status, code)
 	}
 	asset := strings.TrimPrefix(ann.asset("open", "p"), "/v1/assets/")
-	here, _, err := websocket.Dial(t.Context(), "ws://"+s.addr+"/parties/main/open?_pk=1&token="+ann.token, nil) // presence is of people who are known
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer here.CloseNow()
-	go func() { // answers pings
-		for _, _, err := here.Read(t.Context()); err == nil; _, _, err = here.Read(t.Context()) {
-		}
-	}()
+	frames(t, "ws://"+s.addr+"/parties/main/open?_pk=1&token="+ann.token) // presence is of people who are known
 	for key, want := range map[string]string{"rooms:registry": "[", "rooms:open:participants": `"role":"owner"`, "rooms:open:stats": `"roomId":"open"`,
 		"canvas:open:latest": "", "assets:" + asset + ":meta": `"contentType":"image/png"`} {
 		until(t, key, func() bool {
@@ -289,7 +279,6 @@ func TestTheGuidesKeysInKV(t *testing.T) {
 		value, _, err := cache.Get(t.Context(), keys.Result[0].Name)
 		return err == nil && strings.Contains(string(value), `"roomId":"open"`) && left > 0 && left <= time.Minute
 	})
-	_ = here.CloseNow() // nobody has to be told
 	if status := ann.call("POST", "/parties/main/open", map[string]string{"type": "canvas_update", "hash": "from-a-client"}, nil); status != http.StatusOK {
 		t.Fatalf("bridge: %d", status)
 	}

@@ -13,24 +13,6 @@ import (
 // A record may come again; an error asks for it again. Handlers for records of other kinds of streams do nothing.
 type Handler func(ctx context.Context, rec events.Record) error
 
-// RoomListUpkeep is the hook of the realtime layer: changed is called for each commit of a room that may change the list of rooms (created, updated,
-// deleted, people coming or going). It must not block.
-func RoomListUpkeep(changed func(room string, c *events.Commit)) Handler {
-	return func(_ context.Context, rec events.Record) error {
-		if rec.Stream.Kind != events.KindRoom || !AboutPeople(rec) {
-			return nil
-		}
-		c, err := decode(rec)
-		if err != nil {
-			return fmt.Errorf("%s: sequence %d: %w", rec.Stream, rec.Seq, err)
-		}
-		if changesPeople(c) {
-			changed(rec.Stream.ID, c)
-		}
-		return nil
-	}
-}
-
 // FinishOperations has a room finish what a process that died began: the parts of an operation that are missing. While one is under way here, its room
 // answers when it is through.
 func FinishOperations(settle func(ctx context.Context, roomID string) error) Handler {
@@ -117,9 +99,6 @@ func AboutCheckpoints(rec events.Record) bool { return mentions(rec.Payload, che
 
 // AboutPictures reports whether a record may show an asset of ours: what TakenOutPictures wants.
 func AboutPictures(rec events.Record) bool { return mentions(rec.Payload, `"`+assetScheme) }
-
-// AboutPeople reports whether a record may change the room itself or who is in it: what RoomListUpkeep wants.
-func AboutPeople(rec events.Record) bool { return mentions(rec.Payload, `"room.`, `"participant.`) }
 
 // mentions is a cheap first look: a commit with none of the texts has nothing for the handler. It may say yes for a text within a value.
 func mentions(payload []byte, texts ...string) bool {

@@ -200,24 +200,3 @@ func TestTakenOutPicturesAreAttachedOnce(t *testing.T) {
 		t.Errorf("%d commits in the stream of an asset that was never stored", n)
 	}
 }
-
-func TestRoomListUpkeep(t *testing.T) {
-	log := openLog(t)
-	d := newNode(t, log)
-	var seen []string
-	h := commands.RoomListUpkeep(func(room string, c *events.Commit) {
-		for i := range c.Events {
-			seen = append(seen, string(c.Events[i].Type))
-		}
-	})
-	createRoom(t, d, "r")
-	mustDo(t, d, "r", by(owner, add(t, "e", `"text":"room.created"`)))
-	mustDo(t, d, "r", by("user_b", domain.Join{}))
-	mustDo(t, d, "r", by(owner, domain.UpdateRoom{Name: ptr("x")}))
-	mustDo(t, d, "r", by(owner, domain.DeleteRoom{}))
-	follow(t, log, "r", h)
-	want := "[room.created participant.joined participant.joined room.updated room.deleted]"
-	if got := fmt.Sprint(seen); got != want {
-		t.Errorf("told of %s, want %s", got, want)
-	}
-}

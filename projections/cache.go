@@ -51,12 +51,14 @@ type Presence struct {
 	LastSeen int64  `json:"lastSeen"`
 }
 
-// Active is what the realtime layer knows and no log holds. Methods are called from one goroutine and must not block.
+// Active is what the realtime layer knows and no log holds. Methods must not block, and may be called concurrently.
 type Active interface {
 	// ActiveRooms returns the public rooms that are on the list, in a stable order.
 	ActiveRooms() []ActiveRoom
 	// Online returns everybody with a socket here, once.
 	Online() []Presence
+	// RoomChanged hears that a room was made, deleted, or changed in what the list shows, once the tables say so. It may hear of it again.
+	RoomChanged(room string)
 }
 
 // CacheConfig of Caches. KV and Queries are needed.
@@ -139,6 +141,22 @@ func (c *Caches) applied(batch []*change) {
 	}
 	c.mu.Unlock()
 	c.poke()
+	c.tellActive(batch)
+}
+
+// tellActive passes on what a list of rooms shows.
+func (c *Caches) tellActive(batch []*change) {
+	if c.cfg.Active == nil {
+		return
+	}
+	for _, ch := range batch {
+		for i := range ch.facts {
+			switch ch.facts[i].event.Type {
+			case events.RoomCreated, events.RoomUpdated, events.RoomDeleted:
+				c.cfg.Active.RoomChanged(ch.stream.ID)
+			}
+		}
+	}
 }
 
 func (c *Caches) mark(ch *change) {

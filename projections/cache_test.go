@@ -74,8 +74,15 @@ func (rows) AssetByID(_ context.Context, id string) (AssetRow, error) {
 }
 
 type active struct {
-	mu    sync.Mutex
-	rooms []ActiveRoom
+	mu      sync.Mutex
+	rooms   []ActiveRoom
+	changed []string
+}
+
+func (a *active) RoomChanged(room string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed = append(a.changed, room)
 }
 
 func (a *active) ActiveRooms() []ActiveRoom {
@@ -200,6 +207,17 @@ func TestCachesListAndPresence(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who keeps a list of rooms hears of what it shows, and of nothing else.
+func TestCachesTellWhatAListShows(t *testing.T) {
+	a := &active{}
+	c := NewCaches(CacheConfig{KV: &recorder{puts: map[string][]put{}}, Queries: rows{}, Active: a})
+	c.applied([]*change{edit("made", 1, events.RoomCreated, events.ParticipantJoined), edit("edited", 4), edit("joined", 5, events.ParticipantJoined),
+		edit("renamed", 9, events.RoomUpdated), {stream: events.Asset("a")}, edit("gone", 7, events.RoomDeleted)})
+	if got := fmt.Sprint(a.changed); got != "[made renamed gone]" {
+		t.Error(got)
+	}
 }
 
 func TestCachesBoundedWhileKVFails(t *testing.T) {

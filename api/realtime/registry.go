@@ -91,7 +91,10 @@ func (g *Registry) roomsLocked() []ListedRoom {
 	return list
 }
 
-// Committed takes a commit of a room from whoever follows the log. It may be told of one more than once, in any order, and doesn't block.
+// Changed says that a room was made, renamed, shown, hidden or deleted. It may be said more than once, and doesn't block.
+func (g *Registry) Changed(room string) { g.look(room) }
+
+// Committed takes a commit of a room that is open here.
 func (g *Registry) Committed(room string, c *events.Commit) {
 	for i := range c.Events {
 		switch c.Events[i].Payload.(type) {
