@@ -1,4 +1,4 @@
-// Package watermill runs process handlers: functions that follow the log one record at a time (room-list upkeep, snapshots,
+// Package watermill runs process handlers: functions that follow the log one record at a time (snapshots,
 // taken-out pictures). The wiring is Watermill's Router over a watermill-nats subscriber on the log's own streams.
 //
 // # What is promised
