@@ -95,7 +95,10 @@ func (u *Uploads) look(ctx context.Context, object Object, d *events.AssetUpload
 	sum := sha256.New()
 	var found *media.Found
 	err := u.read(ctx, object, func(body io.Reader) (err error) {
-		found, err = media.Scan(io.TeeReader(body, sum), object.Size)
+		if object.SHA256 == "" {
+			body = io.TeeReader(body, sum)
+		}
+		found, err = media.Scan(body, object.Size)
 		return err
 	})
 	if err != nil {
@@ -104,7 +107,9 @@ func (u *Uploads) look(ctx context.Context, object Object, d *events.AssetUpload
 	if found.ContentType != d.ContentType {
 		return nil, domain.Errorf(domain.CodeBadRequest, "the file is %s, and not %s as announced", found.ContentType, d.ContentType)
 	}
+	known := object.SHA256
 	if found.Changed() {
+		known = ""
 		sum.Reset()
 		err = u.read(ctx, object, func(body io.Reader) error {
 			return u.objects.Put(ctx, d.Key, d.ContentType, io.TeeReader(found.Edited(body), sum), found.Size)
@@ -115,8 +120,11 @@ func (u *Uploads) look(ctx context.Context, object Object, d *events.AssetUpload
 	if err != nil {
 		return nil, refuseDown(err)
 	}
+	if known == "" {
+		known = hex.EncodeToString(sum.Sum(nil))
+	}
 	return &events.AssetStoredData{User: d.User, Room: d.Room, Key: d.Key, ContentType: d.ContentType, Size: found.Size,
-		SHA256: hex.EncodeToString(sum.Sum(nil)), Width: found.Width, Height: found.Height}, nil
+		SHA256: known, Width: found.Width, Height: found.Height}, nil
 }
 
 // read opens the very object that was looked up before.

@@ -50,6 +50,7 @@ type Object struct {
 	Size        int64
 	ContentType string
 	ETag        string
+	SHA256      string // hex, where the store knows it from its own reading of the bytes; else ""
 	ModifiedAt  time.Time
 }
 

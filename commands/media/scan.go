@@ -108,10 +108,10 @@ func (l *literalReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Scan reads a file of size bytes to its end. Errors have CodeBadRequest (not one of Types, broken, cut, or with something behind its end) or
+// Scan reads a file of size bytes to its end; what it may skip it does not read where r is an io.Seeker at the file's start. Errors have CodeBadRequest (not one of Types, broken, cut, or with something behind its end) or
 // CodeTooLarge; others are r's.
 func Scan(r io.Reader, size int64) (*Found, error) {
-	s := &scanner{r: bufio.NewReaderSize(r, readAhead), size: size}
+	s := &scanner{r: bufio.NewReaderSize(r, readAhead), src: r, size: size}
 	head, err := s.r.Peek(int(min(size, sniffed)))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -144,6 +144,7 @@ func Scan(r io.Reader, size int64) (*Found, error) {
 type scanner struct {
 	Found
 	r    *bufio.Reader
+	src  io.Reader // below r
 	at   int64
 	size int64
 
@@ -205,6 +206,15 @@ func (s *scanner) bytes(n int) ([]byte, error) {
 func (s *scanner) skip(n int64) error {
 	if n > s.left() {
 		return io.ErrUnexpectedEOF
+	}
+	if seeker, ok := s.src.(io.Seeker); ok && n > readAhead { // a film, of a file that is at hand
+		ahead := int64(s.r.Buffered())
+		if _, err := seeker.Seek(n-ahead, io.SeekCurrent); err != nil {
+			return err
+		}
+		s.r.Reset(s.src)
+		s.at += n
+		return nil
 	}
 	for n > 0 {
 		step := int(min(n, 1<<30))

@@ -256,7 +256,7 @@ func (d *Dir) open(key string) (*os.File, int64, commands.Object, error) {
 	if st.Size() != start+h.Size {
 		return fail(errors.Join(fmt.Errorf("damaged: %d bytes where %d were stored", st.Size()-start, h.Size), f.Close()))
 	}
-	return f, start, commands.Object{Key: key, Size: h.Size, ContentType: h.ContentType, ETag: h.ETag, ModifiedAt: st.ModTime()}, nil
+	return f, start, commands.Object{Key: key, Size: h.Size, ContentType: h.ContentType, ETag: h.ETag, SHA256: h.ETag, ModifiedAt: st.ModTime()}, nil
 }
 
 // Get implements commands.Objects. An offset beyond the end gives no bytes.
