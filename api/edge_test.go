@@ -481,12 +481,21 @@ func TestMissingBytesAreNotServedAsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	refused := func(what string) {
+		t.Helper()
+		if a := w.call("GET", src, ada.token, nil).refused(500, "internal"); a.header.Get("ETag") != "" || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: a refusal with the headers of the picture: %v", what, a.header)
+		}
+	}
+	const page = "<html>what somebody else's server says to everything</html>"
+	if err := w.cfg.Objects.Put(soon(t), row.Key, "text/html", strings.NewReader(page), int64(len(page))); err != nil {
+		t.Fatal(err)
+	}
+	refused("other bytes")
 	if err := w.cfg.Objects.Delete(soon(t), row.Key); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.call("GET", src, ada.token, nil).refused(500, "internal"); a.header.Get("ETag") != "" || a.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("a refusal with the headers of the picture: %v", a.header)
-	}
+	refused("no bytes")
 }
 
 func TestBridge(t *testing.T) {
