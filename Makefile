@@ -11,6 +11,8 @@ SIM_SEEDS ?= 4
 CRASH_ROUNDS ?= 3
 FUZZTIME ?= 5s
 export SIM_SEEDS CRASH_ROUNDS
+# The WebP encoder inside the program, not one that the system may have: static, and the same everywhere.
+export GOFLAGS := $(GOFLAGS) -tags=nodynamic
 
 .PHONY: help
 help: ## this list

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,10 +60,11 @@ func TestCrash(t *testing.T) {
 	}
 	for round := range rounds {
 		ctx, cancel := context.WithCancel(context.Background())
+		var killed atomic.Bool // or about to be
 		var wg sync.WaitGroup
 		for _, w := range people {
 			wg.Go(func() {
-				if err := w.edit(ctx, s.addr); err != nil && ctx.Err() == nil {
+				if err := w.edit(ctx, s.addr); err != nil && !killed.Load() {
 					t.Errorf("round %d, %s: %v", round, w.client, err)
 				}
 			})
@@ -76,6 +78,7 @@ func TestCrash(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+		killed.Store(true)
 		s.killAnd(cancel)
 		wg.Wait()
 		s = startServer(t, dir, s.addr, "KANVAS_RATE_LIMITS=off")
@@ -94,7 +97,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// killAnd kills the server, then tells those who edit that the end of their sockets is no fault.
+// killAnd kills the server, then tells those who edit to end.
 func (s *server) killAnd(then func()) {
 	if err := s.cmd.Process.Kill(); err != nil {
 		s.t.Fatal(err)

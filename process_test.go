@@ -27,7 +27,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	binaryDir = dir
 	bin := filepath.Join(dir, "kanvas")
-	build := exec.Command("go", "build", "-o", bin, ".")
+	build := exec.Command("go", "build", "-tags", "nodynamic", "-o", bin, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
 	out, err := build.CombinedOutput()
 	if err != nil {

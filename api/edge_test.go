@@ -106,7 +106,7 @@ func TestWhatIsNotThereAnswersWithProblems(t *testing.T) {
 	}{
 		{"GET", "/v1/nothing", 404, "not_found"},
 		{"GET", "/v2/rooms", 404, "not_found"},
-		{"POST", "/v1/assets", 404, "not_found"}, // of later issues
+		{"POST", "/v1/assets", 415, "bad_request"}, // without a body
 		{"POST", "/v1/assets/x/complete", 404, "not_found"},
 		{"GET", room + "/generations", 404, "not_found"},
 		{"GET", room + "/history", 404, "not_found"},
