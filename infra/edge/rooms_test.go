@@ -53,25 +53,25 @@ func TestTheRoomListIsServedFromKV(t *testing.T) {
 		io.WriteString(w, list.Load().(string))
 	})
 	w := before(t, o)
-	ask := func(path string) (string, string) {
+	ask := func(path string) (body, age, from string) {
 		t.Helper()
 		status, h, body := get(t, w, path)
 		if status != 200 || h.Get("Content-Type") != "application/json" || h.Get("X-Request-Id") == "" {
 			t.Fatalf("%s: %d %v %s", path, status, h, body)
 		}
-		return body, h.Get("Age")
+		return body, h.Get("Age"), h.Get("Cache-Status")
 	}
 	// Without a copy the server is asked, and the copy made.
-	if body, age := ask("/v1/rooms?visibility=public"); body != `{"rooms":[{"id":"one"}]}` || age != "" {
-		t.Errorf("%s, age %s", body, age)
+	if body, age, from := ask("/v1/rooms?visibility=public"); body != `{"rooms":[{"id":"one"}]}` || age != "" || from != "kanvas; fwd=miss" {
+		t.Errorf("%s, age %s, %s", body, age, from)
 	}
 	until(t, "the copy is made", func() bool { return kept(t, w) != "" })
 	// A fresh one is served as it is, under every address that means the same.
 	keep(t, w, `{"rooms":[{"id":"copy"}]}`, 2*time.Second)
 	calls := o.calls.Load()
 	for _, path := range []string{"/v1/rooms?visibility=public", "/v1/rooms", "/v1/rooms?limit=50&visibility=public"} {
-		if body, age := ask(path); body != `{"rooms":[{"id":"copy"}]}` || age == "" {
-			t.Errorf("%s: %s, age %s", path, body, age)
+		if body, age, from := ask(path); body != `{"rooms":[{"id":"copy"}]}` || age == "" || from != "kanvas; hit" {
+			t.Errorf("%s: %s, age %s, %s", path, body, age, from)
 		}
 	}
 	if n := o.calls.Load() - calls; n != 0 {
@@ -80,11 +80,11 @@ func TestTheRoomListIsServedFromKV(t *testing.T) {
 	// An old one is served too, and renewed.
 	list.Store(`{"rooms":[{"id":"two"}]}`)
 	keep(t, w, `{"rooms":[{"id":"old"}]}`, time.Minute)
-	if body, age := ask("/v1/rooms"); body != `{"rooms":[{"id":"old"}]}` || age == "" {
-		t.Errorf("%s, age %s", body, age)
+	if body, age, from := ask("/v1/rooms"); body != `{"rooms":[{"id":"old"}]}` || age == "" || from != "kanvas; hit; detail=stale" {
+		t.Errorf("%s, age %s, %s", body, age, from)
 	}
 	until(t, "the copy is renewed", func() bool { return strings.Contains(kept(t, w), "two") })
-	if body, _ := ask("/v1/rooms"); body != `{"rooms":[{"id":"two"}]}` {
+	if body, _, _ := ask("/v1/rooms"); body != `{"rooms":[{"id":"two"}]}` {
 		t.Errorf("%s", body)
 	}
 	if n := o.calls.Load() - calls; n != 1 {

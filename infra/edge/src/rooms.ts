@@ -35,11 +35,25 @@ export function isRoomList(request: Request, url: URL): boolean {
  */
 export async function roomList(request: Request, url: URL, env: Env, context: ExecutionContext, id: string): Promise<Response> {
   const copy = await read(env)
-  if (copy === undefined) return await fetchList(request, url, env, context, id)
-  if (copy.age < FRESH) return copy.response
-  if (copy.age >= OLD) return (await fetchSoon(request, url, env, context, id)) ?? copy.response
+  if (copy === undefined) return tell("miss", await fetchList(request, url, env, context, id), id)
+  if (copy.age < FRESH) return tell("hit", copy.response, id)
+  if (copy.age >= OLD) {
+    const answer = await fetchSoon(request, url, env, context, id)
+    return answer === undefined ? tell("stale", copy.response, id) : tell("miss", answer, id)
+  }
   if (begin()) context.waitUntil(fetchList(request, url, env, context, id).then((answer) => answer.body?.cancel()))
-  return copy.response
+  return tell("stale", copy.response, id)
+}
+
+/** How RFC 9211 says it. */
+const STATUS = { hit: "kanvas; hit", stale: "kanvas; hit; detail=stale", miss: "kanvas; fwd=miss" }
+
+/** Says where the list came from: to the client, and in the Worker's log, where hits and misses are counted. */
+function tell(outcome: keyof typeof STATUS, answer: Response, id: string): Response {
+  console.info({ level: "info", timestamp: Date.now(), event: "kv_read", key: KEY, outcome, requestId: id })
+  const told = new Response(answer.body, answer)
+  told.headers.set("Cache-Status", STATUS[outcome])
+  return told
 }
 
 async function read(env: Env): Promise<{ age: number; response: Response } | undefined> {
