@@ -12,10 +12,11 @@ import (
 // How memory is traded for speed. Under load the collector runs when the heap has grown to three times what lives (gcPercent), which
 // costs less CPU than the default; once it is quiet, what was garbage goes back to the system, so that idle sockets cost what they hold.
 const (
-	gcPercent  = 200
-	quietEvery = time.Second
-	quietRate  = 1 << 20 // bytes allocated in quietEvery, at most
-	worthwhile = 4 << 20 // bytes allocated since memory was given back last, and at least half of what lives
+	openPercent = 50 // while a data directory is opened, which leaves much garbage and little that lives
+	gcPercent   = 200
+	quietEvery  = time.Second
+	quietRate   = 1 << 20 // bytes allocated in quietEvery, at most
+	worthwhile  = 4 << 20 // bytes allocated since memory was given back last, and at least half of what lives
 )
 
 // leastProcs is GOMAXPROCS at least: a goroutine in fsync keeps its place until the runtime takes it away, so that with a single one all
@@ -26,6 +27,13 @@ const leastProcs = 2
 func tuneProcs() {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < leastProcs {
 		runtime.GOMAXPROCS(leastProcs)
+	}
+}
+
+// tuneOpening sets the collector for opening a data directory, unless GOGC says otherwise.
+func tuneOpening() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(openPercent)
 	}
 }
 

@@ -59,6 +59,7 @@ func profile(path string) (stop func() error, err error) {
 }
 
 func serveNode(ctx context.Context, c *call) error {
+	tuneOpening()
 	n, err := openNode(ctx, c.cfg, c.stdout)
 	if err != nil {
 		return err
