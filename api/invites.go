@@ -137,14 +137,7 @@ func (a *API) redeemInvite(c echo.Context) error {
 		return domain.Errorf(domain.CodeNotFound, "no such invite, or it was revoked")
 	}
 	q.room = room
-	if _, err := a.do(c, room, domain.RedeemInvite{Hash: inviteHash(c.Param("code"))}); err != nil {
-		return err
-	}
-	v, err := a.cfg.Rooms.View(c.Request().Context(), room)
-	if err != nil {
-		return err
-	}
-	return a.answerRoom(c, http.StatusOK, v)
+	return a.changeRoom(c, room, domain.RedeemInvite{Hash: inviteHash(c.Param("code"))})
 }
 
 // transferRoom is POST /v1/rooms/:id/transfer.
@@ -164,14 +157,7 @@ func (a *API) transferRoom(c echo.Context) error {
 	if err := decodeMembers(body, member{"user_id", &user, true}); err != nil {
 		return err
 	}
-	if _, err := a.do(c, room, domain.TransferRoom{User: user}); err != nil {
-		return err
-	}
-	v, err := a.cfg.Rooms.View(c.Request().Context(), room)
-	if err != nil {
-		return err
-	}
-	return a.answerRoom(c, http.StatusOK, v)
+	return a.changeRoom(c, room, domain.TransferRoom{User: user})
 }
 
 // origin is where clients reach this server, without a slash at the end: as configured, else as the caller did.

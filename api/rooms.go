@@ -100,6 +100,18 @@ func (a *API) answerRoom(c echo.Context, status int, v *commands.View) error {
 	return a.json(c, status, wire.AppendRoom(nil, v, role, a.cfg.Hub.Online(v.Room.ID)))
 }
 
+// changeRoom runs a command and answers with the room after it.
+func (a *API) changeRoom(c echo.Context, room string, cmd domain.Command) error {
+	if _, err := a.do(c, room, cmd); err != nil {
+		return err
+	}
+	v, err := a.cfg.Rooms.View(c.Request().Context(), room)
+	if err != nil {
+		return err
+	}
+	return a.answerRoom(c, http.StatusOK, v)
+}
+
 // getRoom is GET /v1/rooms/:id.
 func (a *API) getRoom(c echo.Context) error {
 	_, v, _, err := a.enter(c)
@@ -128,14 +140,7 @@ func (a *API) updateRoom(c echo.Context) error {
 		return err
 	}
 	u := domain.UpdateRoom{Name: s.name, Description: s.description, Visibility: (*domain.Visibility)(s.visibility), DefaultRole: (*domain.Role)(s.defaultRole)}
-	if _, err := a.do(c, room, u); err != nil {
-		return err
-	}
-	v, err := a.cfg.Rooms.View(c.Request().Context(), room)
-	if err != nil {
-		return err
-	}
-	return a.answerRoom(c, http.StatusOK, v)
+	return a.changeRoom(c, room, u)
 }
 
 // deleteRoom is DELETE /v1/rooms/:id.
