@@ -24,6 +24,16 @@ const (
 	ChatPosted             Type = "chat.posted"
 	CommentAdded           Type = "comment.added"
 	CommentResolved        Type = "comment.resolved"
+
+	GenerationRequested  Type = "generation.requested"
+	GenerationSubmitting Type = "generation.submitting"
+	GenerationSubmitted  Type = "generation.submitted"
+	GenerationStarted    Type = "generation.started"
+	GenerationSucceeded  Type = "generation.succeeded"
+	GenerationFailed     Type = "generation.failed"
+	GenerationCanceled   Type = "generation.canceled"
+	GenerationUnknown    Type = "generation.unknown"
+	GenerationSettled    Type = "generation.settled"
 )
 
 // Event types of user and asset streams.

@@ -84,6 +84,9 @@ func (p *people) appendData(dst []byte, ev *events.Event) []byte {
 	case *events.InviteCreatedData:
 		return append(appendTerms(append(dst, '{'), d.ID, d.Role, d.ExpiresAt, d.Uses), '}') // not the hash
 	}
+	if dst, ok := p.appendGenerationData(dst, ev.Actor, payload); ok {
+		return dst
+	}
 	return appendPlain(dst, payload)
 }
 
