@@ -9,7 +9,7 @@ import (
 // Actor is who asks. ID is a user id, "anon:" and an id made by the server, or SystemID.
 type Actor struct{ ID string }
 
-// SystemID acts for process handlers; it may do what no person may (checkpoints) and nothing else.
+// SystemID acts for process handlers; it may do what no person may (checkpoints, what becomes of generations) and nothing else.
 const SystemID = "system"
 
 // Role of a participant. The zero Role is none.
@@ -72,6 +72,29 @@ type (
 		Uses      int   // how many people it lets in; 0: any number
 	}
 	RevokeInvite struct{ ID string }
+	// RequestGeneration asks for a picture or a video. Not for clients, who can't seal. Element is the placeholder that shows it; nil: the element
+	// ElementID does, which stays as it is until the result replaces it.
+	RequestGeneration struct {
+		ID, Model, Result string
+		Request           events.Sealed
+		Assets            []string // "asset:" and the id, sorted
+		Estimate          int64    // millionths of a US dollar
+		Element           *Element
+		ElementID         string
+		RetryOf           string
+	}
+	// CancelGeneration is for whoever asked for it, and for owners.
+	CancelGeneration struct{ ID string }
+	// AdvanceGeneration is the system's alone: To is the payload of what happened to a generation. What can't follow any more changes nothing.
+	AdvanceGeneration struct{ To any }
+	// FinishGeneration is the system's alone: the result is stored.
+	FinishGeneration struct {
+		ID         string
+		Files      []GeneratedFile // at least one
+		Seed       string
+		Cost       int64 // millionths of a US dollar
+		DurationMS int64
+	}
 	// RedeemInvite lets the bearer of a code in, strangers of private rooms too. It never makes a role weaker, and counts once a person.
 	RedeemInvite struct{ Hash string }
 	AddElement   struct {
@@ -126,6 +149,10 @@ func (RemoveParticipant) CommandName() string { return "participant.remove" }
 func (ClaimParticipant) CommandName() string  { return "participant.claim" }
 func (CreateInvite) CommandName() string      { return "invite.create" }
 func (RevokeInvite) CommandName() string      { return "invite.revoke" }
+func (RequestGeneration) CommandName() string { return "generation.request" }
+func (CancelGeneration) CommandName() string  { return "generation.cancel" }
+func (AdvanceGeneration) CommandName() string { return "generation.advance" }
+func (FinishGeneration) CommandName() string  { return "generation.finish" }
 func (RedeemInvite) CommandName() string      { return "invite.redeem" }
 func (AddElement) CommandName() string        { return "element.add" }
 func (PatchElement) CommandName() string      { return "element.patch" }

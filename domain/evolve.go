@@ -85,6 +85,9 @@ func (r *Room) fold(e *events.Event, rev uint64, at int64) error {
 	case *events.CommentResolvedData:
 		return r.foldResolved(e, d, at)
 	default:
+		if ok, err := r.foldGeneration(e, rev, at); ok {
+			return err
+		}
 		return fmt.Errorf("no payload of a room: %T", e.Payload)
 	}
 	return nil

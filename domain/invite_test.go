@@ -167,18 +167,22 @@ func TestAGuestsRoleIsClaimed(t *testing.T) {
 	w.check()
 }
 
-func TestSnapshotsWithoutInvitesAreRead(t *testing.T) {
+// Older snapshots had no invites, then no generations.
+func TestOlderSnapshotsAreRead(t *testing.T) {
 	w := studio(t)
 	now := string(w.room.EncodeSnapshot())
-	before := strings.Replace(strings.Replace(now, `{"v":2,`, `{"v":1,`, 1), `,"invites":[]`, "", 1)
-	if before == now {
-		t.Fatal("the snapshot has no version or no invites")
+	second := strings.Replace(strings.Replace(now, `{"v":3,`, `{"v":2,`, 1), `,"generations":[]`, "", 1)
+	first := strings.Replace(strings.Replace(second, `{"v":2,`, `{"v":1,`, 1), `,"invites":[]`, "", 1)
+	if second == now || len(now)-len(second) != len(`,"generations":[]`) || len(second)-len(first) != len(`,"invites":[]`) {
+		t.Fatal("the snapshot has no version, no generations or no invites")
 	}
-	r, err := DecodeSnapshot([]byte(before))
-	if err != nil || string(r.EncodeSnapshot()) != now {
-		t.Errorf("a snapshot of the version before: %v", err)
+	for _, before := range []string{first, second} {
+		r, err := DecodeSnapshot([]byte(before))
+		if err != nil || string(r.EncodeSnapshot()) != now {
+			t.Errorf("a snapshot of a version before: %v", err)
+		}
 	}
-	if _, err := DecodeSnapshot([]byte(strings.Replace(now, `{"v":2,`, `{"v":3,`, 1))); err == nil {
+	if _, err := DecodeSnapshot([]byte(strings.Replace(now, `{"v":3,`, `{"v":4,`, 1))); err == nil {
 		t.Error("a snapshot of the version after is read")
 	}
 }

@@ -15,6 +15,10 @@ const (
 	MaxCommentText     = 16 << 10
 	MaxComments        = 5_000 // per room, resolved ones too
 	MaxParticipants    = 10_000
+	MaxGenerations     = 100      // per room, under way; and as many whose end is unknown
+	MaxGenerationBytes = 64 << 10 // JSON of prompt and input together
+	MaxGenerationFiles = 16       // files of ours that one input names
+	MaxModelName       = 128
 	MaxInvites         = 200    // per room, that are not over
 	MaxInviteUses      = 10_000 // people that one invite lets in, where it is bounded
 	MaxPersonName      = 128

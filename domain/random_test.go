@@ -86,7 +86,9 @@ func (c *chooser) element() *Element {
 }
 
 func (c *chooser) command(r *Room) Command {
-	switch c.n(24) {
+	switch c.n(28) {
+	case 24, 25, 26, 27:
+		return c.generation()
 	case 0, 1, 2:
 		return AddElement{Element: c.element(), Before: pick(c, "", "", c.id())}
 	case 3, 4, 5, 6, 7:
@@ -128,6 +130,31 @@ func (c *chooser) command(r *Room) Command {
 	return pick[Command](c, Join{}, UpdateRoom{DefaultRole: pick(c, ptr(RoleViewer), ptr(RoleEditor))})
 }
 
+// generation chooses a command about generations. Those of the system come from its process handlers, see play.
+func (c *chooser) generation() Command {
+	id := pick(c, "g1", "g2", "g3", "g4")
+	switch c.n(6) {
+	case 0, 1:
+		ask := RequestGeneration{ID: id, Model: "m", Result: pick(c, "image", "image", "video"), Request: "s", Estimate: int64(c.n(9))}
+		if c.n(3) == 0 {
+			ask.ElementID = c.id()
+			return ask
+		}
+		e, err := ParseElement(fmt.Appendf(nil, `{"id":%q,"type":%q,"x":1,"y":2,"width":%d,"height":%d}`, c.id(), ask.Result, c.n(500), c.n(500)))
+		if err != nil {
+			return nil
+		}
+		ask.Element = e
+		return ask
+	case 2:
+		return CancelGeneration{id}
+	case 3:
+		return FinishGeneration{ID: id, Files: []GeneratedFile{{"a1", 640, 480}, {"a2", c.n(9), 7}, {Asset: "a3"}}[:1+c.n(3)], Cost: 3}
+	}
+	return AdvanceGeneration{pick[any](c, &events.GenerationSubmittingData{ID: id, Attempt: 1 + c.n(3)}, &events.GenerationSubmittedData{ID: id, RequestID: "r"},
+		&events.GenerationStartedData{ID: id}, &events.GenerationUnknownData{ID: id, Cost: 2}, &events.GenerationFailedData{ID: id, Code: "timeout", Detail: "d"})}
+}
+
 // people chooses a command about who may come in.
 func (c *chooser) people() Command {
 	id, user := pick(c, "i1", "i2", "i3"), pick(c, "ann", "sam", "vic", "olga", "zoe")
@@ -155,6 +182,10 @@ func (w *world) play(c *chooser) {
 		var cs []Command
 		for range pick(c, 1, 1, 1, 1, 2, 3, 5) {
 			cs = append(cs, c.command(w.room))
+		}
+		switch cs[0].(type) {
+		case AdvanceGeneration, FinishGeneration:
+			actor, cs = SystemID, cs[:1]
 		}
 		if c.n(16) == 0 {
 			w.rolledBack(actor, cs)

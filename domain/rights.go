@@ -22,7 +22,7 @@ var (
 )
 
 // rights is who may do what in a room: the one table that commands (Decide), routes and socket messages ask. Who has no role in a room may
-// nothing there. Three commands look further than it: participant.remove lets anybody remove themselves, room.create is for whoever finds no
+// nothing there. Four commands look further than it: generation.cancel is for what one asked for oneself, and for owners, participant.remove lets anybody remove themselves, room.create is for whoever finds no
 // room, and invite.redeem for strangers too, as long as they were never removed.
 var rights = map[string][]Role{
 	RightRead:     everybody,
@@ -34,7 +34,9 @@ var rights = map[string][]Role{
 	"room.update":          owners,
 	"room.transfer":        owners,
 	"room.delete":          owners,
-	"room.checkpoint":      {}, // the system's alone
+	"room.checkpoint":      {}, // the system's alone, as are all that nobody may
+	"generation.advance":   {},
+	"generation.finish":    {},
 	"participant.join":     everybody,
 	"participant.set_role": owners,
 	"participant.remove":   owners,
@@ -47,6 +49,8 @@ var rights = map[string][]Role{
 	"element.remove":       editors,
 	"element.reorder":      editors,
 	"canvas.restore":       editors,
+	"generation.request":   editors,
+	"generation.cancel":    editors, // their own; owners everybody's
 	"undo":                 editors,
 	"redo":                 editors,
 	"chat.post":            talkers,

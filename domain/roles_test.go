@@ -29,6 +29,10 @@ func TestCommandsByRole(t *testing.T) {
 		{RedeemInvite{codeHash("i")}, all[:5]},
 		{Join{}, all},
 		{Checkpoint{}, nil},
+		{AdvanceGeneration{&events.GenerationStartedData{ID: "g"}}, nil},
+		{FinishGeneration{ID: "g", Files: []GeneratedFile{{Asset: "a"}}}, nil},
+		{asks("h"), []string{owner, editor}},
+		{CancelGeneration{"g"}, []string{owner, editor}}, // ann's own
 		{SetRole{"vic", RoleEditor}, []string{owner}},
 		{RemoveParticipant{"zoe"}, []string{owner}},
 		{shape(t, "n"), []string{owner, editor}},
@@ -46,6 +50,7 @@ func TestCommandsByRole(t *testing.T) {
 			w := studio(t)
 			w.must("olga", SetRole{"zoe", RoleViewer}, shape(t, "e"), shape(t, "f"), AddComment{ID: "c", Sealed: "s"}, UpdateRoom{DefaultRole: ptr(RoleViewer)},
 				CreateInvite{ID: "i", Hash: codeHash("i"), Role: RoleViewer})
+			w.must("ann", asks("g"))
 			for _, who := range []string{owner, editor} { // something to undo and to redo
 				w.must(who, set("e", who, "1"))
 				w.must(who, set("e", who, "2"))

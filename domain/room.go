@@ -6,17 +6,18 @@ import "github.com/infinite-kanvas/kanvas/events"
 // It is not safe for concurrent use; one goroutine owns it.
 type Room struct {
 	head
-	id       string
-	canvas   canvas
-	people   map[string]*person
-	invites  []*invite     // oldest first; the slice is never modified
-	chat     []ChatMessage // oldest first, at most ChatKept
-	comments []*Comment    // in the order they were added; the values are never modified
-	byID     map[string]int
-	stacks   map[string]*stacks
-	actors   actorTable
-	once     onceState
-	journal  journal
+	id          string
+	canvas      canvas
+	people      map[string]*person
+	invites     []*invite     // oldest first; the slice is never modified
+	generations []*Generation // oldest first; neither slice nor values are ever modified
+	chat        []ChatMessage // oldest first, at most ChatKept
+	comments    []*Comment    // in the order they were added; the values are never modified
+	byID        map[string]int
+	stacks      map[string]*stacks
+	actors      actorTable
+	once        onceState
+	journal     journal
 }
 
 // head is the part of a room that is copied as a whole into the journal.

@@ -8,18 +8,19 @@ import (
 )
 
 type snapshotForm struct {
-	V        int           `json:"v"`
-	ID       string        `json:"id"`
-	Head     headForm      `json:"head"`
-	Actors   []string      `json:"actors"`
-	People   []personForm  `json:"people"`
-	Invites  []inviteForm  `json:"invites"`
-	Chat     []chatForm    `json:"chat"`
-	Comments []commentForm `json:"comments"`
-	Elements []elementForm `json:"-"` // see readForms: they are nearly all of a snapshot
-	Stacks   []stacksForm  `json:"stacks"`
-	Change   *changeForm   `json:"change"`
-	Once     onceForm      `json:"once"`
+	V           int              `json:"v"`
+	ID          string           `json:"id"`
+	Head        headForm         `json:"head"`
+	Actors      []string         `json:"actors"`
+	People      []personForm     `json:"people"`
+	Invites     []inviteForm     `json:"invites"`
+	Generations []generationForm `json:"generations"`
+	Chat        []chatForm       `json:"chat"`
+	Comments    []commentForm    `json:"comments"`
+	Elements    []elementForm    `json:"-"` // see readForms: they are nearly all of a snapshot
+	Stacks      []stacksForm     `json:"stacks"`
+	Change      *changeForm      `json:"change"`
+	Once        onceForm         `json:"once"`
 }
 
 // maxSnapshotDepth is that of an element in a step in a stack.
@@ -86,7 +87,7 @@ func DecodeSnapshot(b []byte) (*Room, error) {
 		name string
 		read func(*snapshotForm) error
 	}{
-		{"head", r.readHead}, {"actors", r.readActors}, {"people", r.readPeople}, {"invites", r.readInvites}, {"comments", r.readComments},
+		{"head", r.readHead}, {"actors", r.readActors}, {"people", r.readPeople}, {"invites", r.readInvites}, {"generations", r.readGenerations}, {"comments", r.readComments},
 		{"elements", r.readElements}, {"stacks", r.readStacks}, {"change", r.readChange}, {"once", r.readOnce},
 	} {
 		if err := part.read(&f); err != nil {
@@ -140,6 +141,22 @@ func (r *Room) readInvites(f *snapshotForm) error {
 			return fmt.Errorf("an invite twice, or out of form")
 		}
 		r.invites = append(r.invites, &v)
+	}
+	return nil
+}
+
+func (r *Room) readGenerations(f *snapshotForm) error {
+	for i := range f.Generations {
+		g := Generation(f.Generations[i])
+		switch g.Status {
+		case GenerationQueued, GenerationSubmitting, GenerationSubmitted, GenerationRunning, GenerationUnknown, GenerationCanceled:
+		default:
+			return fmt.Errorf("a generation that is %q", g.Status)
+		}
+		if g.ID == "" || g.Revision > r.revision || FindGeneration(r.generations, g.ID) != nil {
+			return fmt.Errorf("a generation twice, or from the future")
+		}
+		r.generations = append(r.generations, &g)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// snapshotVersion is that of the encoding; 1 had no invites. Others are not read: the room then comes from the log.
-const snapshotVersion = 2
+// snapshotVersion is that of the encoding; 1 had no invites, 2 no generations. Others are not read: the room then comes from the log.
+const snapshotVersion = 3
 
 // EncodeSnapshot writes everything the room is, as JSON. Equal rooms give equal bytes.
 func (r *Room) EncodeSnapshot() []byte {
@@ -22,6 +22,7 @@ func (r *Room) EncodeSnapshot() []byte {
 	w.raw(`,"actors":`).json(r.actors.names[1:])
 	w.raw(`,"people":`).json(r.peopleForm())
 	w.raw(`,"invites":`).json(r.invitesForm())
+	w.raw(`,"generations":`).json(r.generationsForm())
 	w.raw(`,"chat":`).json(r.chatForm())
 	w.raw(`,"comments":`).json(r.commentsForm())
 	w.raw(`,"elements":[`)
@@ -75,6 +76,25 @@ type (
 		ExpiresAt int64  `json:"expires,omitempty"`
 		Uses      int    `json:"uses,omitempty"`
 		Used      int    `json:"used,omitempty"`
+	}
+	generationForm struct {
+		ID           string           `json:"id"`
+		User         string           `json:"user"`
+		Model        string           `json:"model"`
+		Result       string           `json:"result"`
+		ElementID    string           `json:"element"`
+		Added        bool             `json:"added,omitempty"`
+		Status       GenerationStatus `json:"status"`
+		Revision     uint64           `json:"rev"`
+		Attempt      int              `json:"attempt,omitempty"`
+		Estimate     int64            `json:"estimate"`
+		RequestID    string           `json:"request_id,omitempty"`
+		StatusURL    string           `json:"status_url,omitempty"`
+		ResponseURL  string           `json:"response_url,omitempty"`
+		CancelURL    string           `json:"cancel_url,omitempty"`
+		RequestedAt  int64            `json:"requested"`
+		SubmittingAt int64            `json:"submitting,omitempty"`
+		SubmittedAt  int64            `json:"submitted,omitempty"`
 	}
 	chatForm struct {
 		ID       string        `json:"id"`
@@ -144,6 +164,14 @@ func (r *Room) invitesForm() []inviteForm {
 	out := make([]inviteForm, len(r.invites))
 	for i, v := range r.invites {
 		out[i] = inviteForm{v.ID, v.hash, v.Role, v.By, v.At, v.ExpiresAt, v.Uses, v.Used}
+	}
+	return out
+}
+
+func (r *Room) generationsForm() []generationForm {
+	out := make([]generationForm, len(r.generations))
+	for i, g := range r.generations {
+		out[i] = generationForm(*g)
 	}
 	return out
 }

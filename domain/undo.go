@@ -86,6 +86,10 @@ func (r *Room) numberOf(a Actor) uint32 {
 
 // beginChange makes r.change the one that an element event belongs to. The head is journaled already.
 func (r *Room) beginChange(e *events.Event) {
+	if e.Cause == events.CauseGeneration {
+		r.change = change{} // nobody's step
+		return
+	}
 	want := change{open: true, actor: e.Actor}
 	if e.Cause == events.CauseUndo || e.Cause == events.CauseRedo {
 		want.cause, want.source = e.Cause, e.Step
@@ -168,7 +172,7 @@ func entryBytes(e *entry) int {
 // record adds an entry to the step of the present change.
 func (r *Room) record(en entry, rev uint64) {
 	c := &r.change
-	if c.lost || !(Actor{c.actor}).person() {
+	if !c.open || c.lost || !(Actor{c.actor}).person() {
 		return
 	}
 	if c.step == nil {

@@ -62,6 +62,8 @@ const (
 	CauseUndo    Cause = "undo"
 	CauseRedo    Cause = "redo"
 	CauseRestore Cause = "restore"
+	// CauseGeneration is what a generation does to the element that shows it: in its requester's name, but no step of undo.
+	CauseGeneration Cause = "generation"
 )
 
 // Event is one thing that happened in a stream. Its revision is Commit.First plus its index, its time Commit.At.

@@ -11,8 +11,7 @@ type (
 		Result   string   `json:"result"`             // image or video
 		Element  string   `json:"element_id"`         // what shows it: a placeholder added in the same commit, or an element that was there
 		Added    bool     `json:"added,omitempty"`    // the element is the placeholder
-		Apart    bool     `json:"apart,omitempty"`    // the result goes beside the element, which stays as it is
-		Assets   []string `json:"assets,omitempty"`   // what the input names of ours, sorted
+		Assets   []string `json:"assets,omitempty"`   // what the input names of ours, as "asset:" and the id, sorted
 		Estimate int64    `json:"estimate"`           // what is reserved for it
 		RetryOf  string   `json:"retry_of,omitempty"` // id of the generation that this is another try of
 	}
@@ -33,7 +32,7 @@ type (
 	GenerationStartedData struct {
 		ID string `json:"id"`
 	}
-	// GenerationSucceededData: the assets are stored before this event is. Kept: the room shows them.
+	// GenerationSucceededData: the assets, as "asset:" and the id, are stored before this event is. Kept: the room shows them.
 	GenerationSucceededData struct {
 		ID         string   `json:"id"`
 		Assets     []string `json:"assets"`

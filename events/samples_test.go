@@ -77,8 +77,8 @@ var samplePayloads = map[Type][]any{
 	},
 	CommentResolved: {&CommentResolvedData{ID: "c-1"}},
 	GenerationRequested: {
-		&GenerationRequestedData{ID: "g-1", Model: "fal-ai/flux/dev", Request: "k1.cQ", Result: "image", Element: "el-1", Added: true, Estimate: 25000, RetryOf: "g-0", Assets: []string{"a-1", "a-2"}},
-		&GenerationRequestedData{ID: "g-2", Model: "fal-ai/evf-sam", Request: "k1.cQ", Result: "image", Element: "el-2", Apart: true, Estimate: 1},
+		&GenerationRequestedData{ID: "g-1", Model: "fal-ai/flux/dev", Request: "k1.cQ", Result: "image", Element: "el-1", Added: true, Estimate: 25000, RetryOf: "g-0", Assets: []string{"asset:a-1", "asset:a-2"}},
+		&GenerationRequestedData{ID: "g-2", Model: "fal-ai/evf-sam", Request: "k1.cQ", Result: "image", Element: "el-2", Estimate: 1},
 		&GenerationRequestedData{ID: "g-3", Model: "m", Request: "k1.cQ", Result: "video", Element: "el-3"},
 	},
 	GenerationSubmitting: {&GenerationSubmittingData{ID: "g-1", Attempt: 2}},
@@ -86,8 +86,8 @@ var samplePayloads = map[Type][]any{
 		ResponseURL: "https://queue.fal.run/m/requests/r-1", CancelURL: "https://queue.fal.run/m/requests/r-1/cancel"}},
 	GenerationStarted: {&GenerationStartedData{ID: "g-1"}},
 	GenerationSucceeded: {
-		&GenerationSucceededData{ID: "g-1", Assets: []string{"a-3", "a-4"}, Seed: "18446744073709551615", Cost: 25000, DurationMS: 4321, Kept: true},
-		&GenerationSucceededData{ID: "g-2", Assets: []string{"a-5"}},
+		&GenerationSucceededData{ID: "g-1", Assets: []string{"asset:a-3", "asset:a-4"}, Seed: "18446744073709551615", Cost: 25000, DurationMS: 4321, Kept: true},
+		&GenerationSucceededData{ID: "g-2", Assets: []string{"asset:a-5"}},
 	},
 	GenerationFailed: {
 		&GenerationFailedData{ID: "g-1", Code: "content_policy", Detail: "the model refuses it", Said: "k1.cw", Retryable: true, Cost: 5},
@@ -96,7 +96,7 @@ var samplePayloads = map[Type][]any{
 	GenerationCanceled: {&GenerationCanceledData{ID: "g-1", Open: true}, &GenerationCanceledData{ID: "g-2"}},
 	GenerationUnknown:  {&GenerationUnknownData{ID: "g-1", Cost: 25000}},
 	GenerationSettled: {
-		&GenerationSettledData{ID: "g-1", Assets: []string{"a-6"}, Seed: "7", Cost: 25000, DurationMS: 4321},
+		&GenerationSettledData{ID: "g-1", Assets: []string{"asset:a-6"}, Seed: "7", Cost: 25000, DurationMS: 4321},
 		&GenerationSettledData{ID: "g-2"},
 	},
 	UserCreated: {
