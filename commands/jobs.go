@@ -35,8 +35,11 @@ type JobStatus struct {
 	Log      string // the newest line of its log, "" for none; may quote the prompt
 }
 
-// JobResult is what a job gave: the model's own JSON.
-type JobResult struct{ Output json.RawMessage }
+// JobResult is what a job gave.
+type JobResult struct {
+	Output json.RawMessage // the model's own JSON
+	Units  float64         // of the model's price that are billed; 0 where it isn't said
+}
 
 // JobFailure is the error of a job that will give no result: refused for good, or failed.
 type JobFailure struct {

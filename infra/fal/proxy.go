@@ -128,7 +128,7 @@ func (p *Proxy) Forward(ctx context.Context, in *http.Request, call commands.Fal
 	if call.Kind == commands.FalFile {
 		limit = maxFile
 	}
-	res.Body = &limited{watch(res.Body, cancel), limit}
+	res.Body = &limited{watch(res.Body, silence, cancel, cancel), limit}
 	if ownKey == "" {
 		res.Body = redact(res.Body, p.secrets)
 	}
@@ -266,26 +266,28 @@ func (p *Proxy) failed(ctx context.Context, call commands.FalCall, err error) er
 // silent ends an answer of which nothing came for a while.
 type silent struct {
 	io.ReadCloser
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
+	timer *time.Timer
+	after time.Duration
+	end   context.CancelCauseFunc
 }
 
 var errSilent = errors.New("fal: the answer stopped")
 
-func watch(body io.ReadCloser, cancel context.CancelCauseFunc) io.ReadCloser {
-	return &silent{body, time.AfterFunc(silence, func() { cancel(errSilent) }), cancel}
+// watch cuts body where nothing comes for that long; end is called at Close.
+func watch(body io.ReadCloser, after time.Duration, cut, end context.CancelCauseFunc) io.ReadCloser {
+	return &silent{body, time.AfterFunc(after, func() { cut(errSilent) }), after, end}
 }
 
 func (s *silent) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
-	s.timer.Reset(silence)
+	s.timer.Reset(s.after)
 	return n, err
 }
 
 func (s *silent) Close() error {
 	s.timer.Stop()
 	err := s.ReadCloser.Close()
-	s.cancel(nil)
+	s.end(nil)
 	return err
 }
 

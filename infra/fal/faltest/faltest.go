@@ -3,8 +3,10 @@ package faltest
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -33,27 +35,21 @@ type Request struct {
 // Server is the stand-in. Safe for concurrent use.
 type Server struct {
 	TLS  *tls.Config
+	CA   []byte // PEM of the certificate that TLS trusts
 	addr string
 	open *httptest.Server // where files are put, reached without TLS
 
 	mu       sync.Mutex
 	requests []Request
 	jobs     map[string]*job
+	order    []string // of jobs
+	plan     func(model string, input json.RawMessage) Plan
 	files    map[string]file
+	signed   bool // files are put under fal.ai's names
 	fault    func(w http.ResponseWriter, r *http.Request) (done bool)
-	next     chan struct{} // of streams
-}
-
-type job struct {
-	app   string
-	polls int
-	input json.RawMessage
-	ended bool
-}
-
-type file struct {
-	kind string
-	body []byte
+	breaks   func(r *http.Request) Break
+	next     chan struct{}      // of streams
+	key      ed25519.PrivateKey // of webhooks
 }
 
 // Start runs a stand-in until the test ends.
@@ -61,6 +57,8 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	certificate, roots := certificate(t)
 	s := &Server{TLS: &tls.Config{RootCAs: roots}, jobs: map[string]*job{}, files: map[string]file{}, next: make(chan struct{}, 16)}
+	s.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
+	s.NewWebhookKey()
 	front := httptest.NewUnstartedServer(s)
 	front.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	front.EnableHTTP2 = true
@@ -77,6 +75,9 @@ func (s *Server) Dial(ctx context.Context, network, _ string) (net.Conn, error) 
 	var d net.Dialer
 	return d.DialContext(ctx, network, s.addr)
 }
+
+// Addr is where the stand-in listens, whatever names it goes by.
+func (s *Server) Addr() string { return s.addr }
 
 // Fault is asked first from now on; nil ends it.
 func (s *Server) Fault(f func(w http.ResponseWriter, r *http.Request) (done bool)) {
@@ -104,11 +105,24 @@ func (s *Server) File(url string) string {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	fault := s.fault
+	fault, broken := s.fault, Whole
+	if s.breaks != nil {
+		broken = s.breaks(r)
+	}
 	s.mu.Unlock()
 	if fault != nil && fault(w, r) {
 		return
 	}
+	if broken == Whole {
+		s.serve(w, r)
+		return
+	}
+	rec := httptest.NewRecorder()
+	s.serve(rec, r)
+	broken.send(w, rec)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, "https://" + r.Host + r.URL.String(), r.Header.Clone(), string(body)})
@@ -116,8 +130,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the caller is gone
 	}
-	if strings.HasSuffix(r.Host, "fal.media") {
+	switch {
+	case strings.HasSuffix(r.Host, "fal.media") && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		s.putSigned(w, r, body)
+		return
+	case strings.HasSuffix(r.Host, "fal.media"):
 		s.file(w, r)
+		return
+	case r.Host == "rest.fal.ai" && r.URL.Path == "/.well-known/jwks.json":
+		s.keys(w)
 		return
 	}
 	if key := r.Header.Get("Authorization"); key != "Key "+Key && key != "Key "+OwnKey {
@@ -133,7 +154,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/stream"):
 		s.stream(w, r, body)
 	default:
-		s.run(w, body)
+		s.run(w, path, body)
 	}
 }
 
@@ -144,15 +165,9 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the caller is gone
 }
 
-func (s *Server) run(w http.ResponseWriter, body []byte) {
-	var input struct {
-		Prompt string `json:"prompt"`
-	}
-	if err := json.Unmarshal(body, &input); err != nil || input.Prompt == "" {
-		answer(w, http.StatusUnprocessableEntity, map[string]any{"detail": []any{map[string]any{"loc": []string{"body", "prompt"}, "msg": "field required", "type": "value_error.missing"}}})
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"prompt": input.Prompt, "images": []any{map[string]any{"url": "https://v3.fal.media/files/x/out.png", "width": 512, "height": 512}}})
+func (s *Server) run(w http.ResponseWriter, model string, body []byte) {
+	status, out := s.result(model, body)
+	answer(w, status, out)
 }
 
 // stream sends three events, each when Next lets it.
@@ -168,102 +183,4 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ []byte) {
 		fmt.Fprintf(w, "data: {\"progress\":%d}\n\n", i)
 		w.(http.Flusher).Flush()
 	}
-}
-
-func (s *Server) queue(w http.ResponseWriter, r *http.Request, path string, body []byte) {
-	app, rest, follow := strings.Cut(path, "/requests/")
-	if !follow {
-		s.submit(w, path, body)
-		return
-	}
-	id, what, _ := strings.Cut(rest, "/")
-	s.mu.Lock()
-	j := s.jobs[id]
-	known := j != nil && j.app == app
-	s.mu.Unlock()
-	if !known {
-		answer(w, http.StatusNotFound, map[string]any{"detail": "Request not found"})
-		return
-	}
-	switch {
-	case what == "cancel" && r.Method == http.MethodPut:
-		s.mu.Lock()
-		j.ended = true
-		s.mu.Unlock()
-		answer(w, http.StatusAccepted, map[string]any{"status": "CANCELLATION_REQUESTED"})
-	case what == "status":
-		answer(w, http.StatusOK, s.status(id, j))
-	case what == "status/stream":
-		w.Header().Set("Content-Type", "text/event-stream")
-		for {
-			st := s.status(id, j)
-			b, _ := json.Marshal(st)
-			fmt.Fprintf(w, "data: %s\n\n", b)
-			w.(http.Flusher).Flush()
-			if st["status"] == "COMPLETED" {
-				return
-			}
-		}
-	default:
-		s.run(w, j.input)
-	}
-}
-
-func (s *Server) submit(w http.ResponseWriter, path string, body []byte) {
-	id := uuid.NewString()
-	parts := strings.SplitN(path, "/", 3)
-	app := parts[0] + "/" + parts[1]
-	s.mu.Lock()
-	s.jobs[id] = &job{app: app, input: body}
-	s.mu.Unlock()
-	at := "https://queue.fal.run/" + app + "/requests/" + id
-	answer(w, http.StatusOK, map[string]any{"status": "IN_QUEUE", "request_id": id, "response_url": at, "status_url": at + "/status", "cancel_url": at + "/cancel", "queue_position": 0})
-}
-
-// status moves a job on each time it is asked.
-func (s *Server) status(id string, j *job) map[string]any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status := "COMPLETED"
-	if states := []string{"IN_QUEUE", "IN_PROGRESS"}; j.polls < len(states) && !j.ended {
-		status = states[j.polls]
-	}
-	j.polls++
-	return map[string]any{"status": status, "request_id": id, "logs": []any{}}
-}
-
-func (s *Server) initiate(w http.ResponseWriter, path string, body []byte) {
-	var ask struct {
-		Name string `json:"file_name"`
-		Kind string `json:"content_type"`
-	}
-	if path != "storage/upload/initiate" || json.Unmarshal(body, &ask) != nil {
-		answer(w, http.StatusNotFound, map[string]any{"detail": "Not Found"})
-		return
-	}
-	at := "https://v3.fal.media/files/" + uuid.NewString() + "/" + ask.Name
-	answer(w, http.StatusOK, map[string]any{"upload_url": s.open.URL + "/?to=" + at, "file_url": at})
-}
-
-func (s *Server) put(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil || r.Method != http.MethodPut {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	s.mu.Lock()
-	s.files[r.URL.Query().Get("to")] = file{r.Header.Get("Content-Type"), body}
-	s.mu.Unlock()
-}
-
-func (s *Server) file(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	f, ok := s.files["https://"+r.Host+r.URL.Path]
-	s.mu.Unlock()
-	if !ok {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", f.kind)
-	_, _ = w.Write(f.body) // the caller is gone
 }
