@@ -135,7 +135,7 @@ func (d *Dir) Put(ctx context.Context, key, contentType string, body io.Reader, 
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
-	if err := d.place(f.Name(), d.file(key)); err != nil {
+	if err := d.rename(f.Name(), d.file(key), true); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	d.metrics.Moved("put", size, time.Since(began))
@@ -160,7 +160,7 @@ func (d *Dir) fill(ctx context.Context, f *os.File, contentType string, body io.
 		return err
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(&ctxReader{ctx, body}, size+1))
+	n, err := stream(f, int64(len(blank)), &ctxReader{ctx, body}, size+1, sum)
 	if err != nil {
 		return err
 	}
@@ -175,8 +175,8 @@ func (d *Dir) fill(ctx context.Context, f *os.File, contentType string, body io.
 	return err
 }
 
-// place renames a whole file to its name and makes both the name and the folders above it durable.
-func (d *Dir) place(from, to string) error {
+// rename gives a whole file its name, which holds through a power cut where it is to be kept: that costs an fsync of its folder and of each that was made.
+func (d *Dir) rename(from, to string, kept bool) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	made, err := d.mkdirs(filepath.Dir(to))
@@ -185,6 +185,9 @@ func (d *Dir) place(from, to string) error {
 	}
 	if err := os.Rename(from, to); err != nil {
 		return err
+	}
+	if !kept {
+		return nil
 	}
 	for _, dir := range append(made, filepath.Dir(to)) {
 		if err := syncDir(dir); err != nil {

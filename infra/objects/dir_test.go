@@ -70,3 +70,13 @@ func TestIntake(t *testing.T) {
 		return d, i
 	})
 }
+
+func tempFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() }) // a test may have closed it
+	return f
+}

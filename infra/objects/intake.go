@@ -3,11 +3,8 @@ package objects
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/infinite-kanvas/kanvas/commands"
 )
@@ -24,6 +23,8 @@ import (
 type Intake struct {
 	dir  *Dir
 	root string
+
+	sums sums
 
 	mu   sync.Mutex
 	busy map[string]map[int]bool // parts on their way, by key; part 0 is Finish or Abort
@@ -39,7 +40,7 @@ const dataFile = "data"
 
 // NewIntake keeps uploads beside the objects of d. One process at a time may have one.
 func NewIntake(d *Dir) (*Intake, error) {
-	i := &Intake{dir: d, root: filepath.Join(filepath.Dir(d.root), "uploads"), busy: map[string]map[int]bool{}}
+	i := &Intake{dir: d, root: filepath.Join(filepath.Dir(d.root), "uploads"), sums: sums{of: map[string]*prefix{}}, busy: map[string]map[int]bool{}}
 	if err := os.MkdirAll(i.root, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of uploads: %w", err)
 	}
@@ -94,63 +95,12 @@ func (i *Intake) Sign(context.Context, commands.Staged, time.Duration) ([]comman
 	return nil, nil
 }
 
-// header is the first line of the file that comes of an upload.
-func (i *Intake) header(s commands.Staged, etag string) ([]byte, error) {
-	line, err := json.Marshal(header{s.ContentType, etag, s.Size})
-	return append(line, '\n'), err
-}
-
-// Receive implements commands.Receiver.
-func (i *Intake) Receive(ctx context.Context, s commands.Staged, part int, body io.Reader) (etag string, err error) {
-	folder, err := i.folder(s.Key)
-	if err != nil {
-		return "", err
+// etagLength is that of a part's ETag; a note of it that is shorter was cut.
+func etagLength(s commands.Staged) int {
+	if s.Parts() == 1 {
+		return sha256.Size * 2
 	}
-	offset, size := s.Part(part)
-	if size == 0 {
-		return "", fmt.Errorf("%w: there is no part %d", commands.ErrParts, part)
-	}
-	release, err := i.hold(s.Key, part)
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	began := time.Now()
-	defer func() { i.dir.metrics.Observe("put", began, err) }()
-	blank, err := i.header(s, strings.Repeat("0", sha256.Size*2))
-	if err != nil {
-		return "", err
-	}
-	f, err := os.OpenFile(filepath.Join(folder, dataFile), os.O_WRONLY|os.O_CREATE, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %s", commands.ErrNoUpload, s.Key)
-	}
-	if err != nil {
-		return "", fmt.Errorf("receive %s: %w", s.Key, err)
-	}
-	note := filepath.Join(folder, strconv.Itoa(part))
-	if err := os.Remove(note); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("receive %s: %w", s.Key, errors.Join(err, f.Close()))
-	}
-	sum := sha256.New()
-	w := io.NewOffsetWriter(f, int64(len(blank))+offset)
-	n, err := io.CopyBuffer(io.MultiWriter(w, sum), io.LimitReader(&ctxReader{ctx, body}, size), make([]byte, 256<<10))
-	if err == nil && n != size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("receive part %d of %s: %w", part, s.Key, err)
-	}
-	etag = hex.EncodeToString(sum.Sum(nil))
-	// The bytes are on disk. A note that a power cut loses or cuts is none: the part is sent again.
-	if err := os.WriteFile(note, []byte(etag), 0o600); err != nil {
-		return "", fmt.Errorf("receive part %d of %s: %w", part, s.Key, err)
-	}
-	i.dir.metrics.Moved("put", size, time.Since(began))
-	return etag, nil
+	return xxhash.New().Size() * 2
 }
 
 // Sent implements commands.Intake.
@@ -165,7 +115,7 @@ func (i *Intake) Sent(_ context.Context, s commands.Staged) (map[int]string, err
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("parts of %s: %w", s.Key, err)
 		}
-		if len(b) == sha256.Size*2 {
+		if len(b) == etagLength(s) {
 			sent[n+1] = string(b)
 		}
 	}
@@ -202,42 +152,18 @@ func (i *Intake) Finish(ctx context.Context, s commands.Staged, etags []string) 
 			return fmt.Errorf("%w: part %d", commands.ErrParts, n+1)
 		}
 	}
-	if err := i.seal(ctx, s, data, sent); err != nil {
-		return fmt.Errorf("finish %s: %w", s.Key, err)
+	if s.Parts() > 1 {
+		err := i.seal(ctx, s, data)
+		i.sums.drop(s.Key)
+		if err != nil {
+			return fmt.Errorf("finish %s: %w", s.Key, err)
+		}
 	}
-	if err := i.dir.place(data, i.dir.file(s.Key)); err != nil {
+	// What is staged may be lost by a power cut: nobody was told that it is kept, and where it stands then it is found.
+	if err := i.dir.rename(data, i.dir.file(s.Key), false); err != nil {
 		return fmt.Errorf("finish %s: %w", s.Key, err)
 	}
 	return os.RemoveAll(folder)
-}
-
-// seal writes the header, with the sum of all of the bytes: that of the only part is known.
-func (i *Intake) seal(ctx context.Context, s commands.Staged, data string, sent map[int]string) (err error) {
-	f, err := os.OpenFile(data, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	etag := sent[1]
-	blank, err := i.header(s, strings.Repeat("0", sha256.Size*2))
-	if err != nil {
-		return err
-	}
-	if s.Parts() > 1 {
-		sum := sha256.New()
-		if _, err := io.CopyBuffer(sum, &ctxReader{ctx, io.NewSectionReader(f, int64(len(blank)), s.Size)}, make([]byte, 1<<20)); err != nil {
-			return err
-		}
-		etag = hex.EncodeToString(sum.Sum(nil))
-	}
-	line, err := i.header(s, etag)
-	if err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(line, 0); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 // Abort implements commands.Intake.
@@ -251,6 +177,7 @@ func (i *Intake) Abort(_ context.Context, key, _ string) error {
 		return err
 	}
 	defer release()
+	i.sums.drop(key)
 	if err := os.RemoveAll(folder); err != nil {
 		return fmt.Errorf("give up %s: %w", key, err)
 	}
@@ -290,10 +217,8 @@ func (d *Dir) Move(ctx context.Context, from commands.Object, to string) error {
 	if now.ETag != from.ETag {
 		return fmt.Errorf("move %s: it is another one by now: %w", from.Key, commands.ErrNoObject)
 	}
-	if err := d.place(d.file(from.Key), d.file(to)); err != nil {
-		return fmt.Errorf("move %s: %w", from.Key, err)
-	}
-	if err := syncDir(filepath.Dir(d.file(from.Key))); err != nil {
+	// Should a power cut bring the old name back, it is swept.
+	if err := d.rename(d.file(from.Key), d.file(to), true); err != nil {
 		return fmt.Errorf("move %s: %w", from.Key, err)
 	}
 	return nil
