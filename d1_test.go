@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
 	"github.com/infinite-kanvas/kanvas/projections"
@@ -196,16 +195,7 @@ func TestD1StopsNobody(t *testing.T) {
 func TestTwoServersOneD1(t *testing.T) {
 	w := edgetest.Shared(t)
 	withD1(t, w, w.URL)
-	ns, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: 16 << 20, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(time.Minute) {
-		t.Fatal("NATS does not start")
-	}
-	t.Setenv("KANVAS_NATS_URL", ns.ClientURL())
+	t.Setenv("KANVAS_NATS_URL", outsideLog(t).ClientURL())
 	t.Setenv("KV_NAMESPACE_ID", w.Namespace)
 	t.Setenv("KANVAS_MASTER_KEY_FILE", filepath.Join(t.TempDir(), "master.key")) // one log, one key
 	var servers []*server

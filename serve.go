@@ -143,8 +143,8 @@ func (n *node) openEdge() (*edge, error) {
 		AllowOrigin: sites.OriginAllowed, AllowCookie: sites.CookieAllowed,
 		Address: func(r *http.Request) string { return auth.AddressKey(worker.Client(r, proxies)) },
 		MayMake: n.mayMake(), Limits: limits, Logger: n.logger, Registerer: n.reg,
-		AssetURL: func(room, asset string) string {
-			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room)
+		AssetURL: func(room, asset string, key uint64) string {
+			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room, key)
 		},
 		PublicRooms: n.publicRooms,
 	})

@@ -27,6 +27,8 @@ const (
 	maxAssetRooms = 64
 
 	assetCache = "max-age=31536000, immutable"
+	// publicOnly goes behind what anybody may keep: caches that many share ask each time whether it is still public.
+	publicOnly = ", s-maxage=0"
 	// elsewhereCache is of a redirect: a room may be private tomorrow.
 	elsewhereCache = "max-age=300"
 	// signedFor is how long a signed address of a picture stays the same; it is good for at least as long.
@@ -56,15 +58,11 @@ func (a *API) asset(c echo.Context) error {
 		return err
 	}
 	h := c.Response().Header()
-	scope := "private, "
-	if public {
-		scope = "public, "
-	}
 	tag, cache, err := chooseVariant(c, &row)
 	if err != nil {
 		return err
 	}
-	h.Set("Cache-Control", scope+cache)
+	h.Set("Cache-Control", cacheControl(public, cache))
 	h.Set("ETag", tag)
 	h.Set("Content-Security-Policy", inertCSP)
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // old clients live elsewhere; who may see it was asked above
@@ -78,11 +76,19 @@ func (a *API) asset(c echo.Context) error {
 		return c.NoContent(http.StatusOK)
 	}
 	if to, ok := a.elsewhere(c, &row, public); ok {
-		h.Set("Cache-Control", scope+elsewhereCache)
+		h.Set("Cache-Control", cacheControl(public, elsewhereCache))
 		h.Del("ETag")
 		return c.Redirect(http.StatusFound, to)
 	}
 	return a.serveObject(c, &row)
+}
+
+// cacheControl says who may keep a picture: a room may be private tomorrow, so nobody but the one who has seen it keeps it without asking.
+func cacheControl(public bool, cache string) string {
+	if public {
+		return "public, " + cache + publicOnly
+	}
+	return "private, " + cache
 }
 
 // chooseVariant has the smallest picture served that is as large as ?size asks for: the original where there is no such, which may only be so for now.
@@ -122,7 +128,7 @@ func (a *API) elsewhere(c echo.Context, row *projections.AssetRow, public bool) 
 	}
 	if a.cfg.Edge != nil {
 		// Signed, so that the Worker needn't wait until D1 knows that the picture is public; the same for a day, so that browsers keep it.
-		return a.cfg.Edge.PictureURL(base, row.Key, a.cfg.Clock().UTC().Truncate(signedFor).Add(2*signedFor)), true
+		return a.cfg.Edge.PictureURL(base, row.ID, row.Key, a.cfg.Clock().UTC().Truncate(signedFor).Add(2*signedFor)), true
 	}
 	return strings.TrimSuffix(base, "/") + "/" + (&url.URL{Path: row.Key}).EscapedPath(), true
 }
@@ -198,7 +204,7 @@ func (a *API) look(c echo.Context, s *sight, room string, shows func(*commands.V
 		return nil
 	}
 	asked, capability := c.QueryParam("room"), c.QueryParam("cap")
-	capable := asked == room && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, capability)
+	capable := asked == room && capability != "" && a.cfg.Capabilities.VerifyCapability(asked, v.Room.Key, capability)
 	role, err := v.RoleOf(q.actor().ID)
 	if err == nil {
 		err = ask(c, role)

@@ -377,10 +377,10 @@ func TestPicturesAreServedToThoseWhoMayEnter(t *testing.T) {
 	// Strangers are not told that it exists; the room's capability and a ticket open it.
 	w.call("GET", src, bob.token, nil).refused(404, "not_found")
 	w.call("GET", src, "", nil).refused(404, "not_found")
-	capability := w.cfg.Capabilities.Capability("secret")
+	capability := w.cfg.Capabilities.Capability("secret", 0)
 	w.call("GET", src+"?room=secret&cap="+capability, "", nil).ok(200)
 	w.call("GET", src+"?room=secret&cap="+capability+"x", "", nil).refused(404, "not_found")
-	w.call("GET", src+"?room=other&cap="+w.cfg.Capabilities.Capability("other"), "", nil).refused(404, "not_found")
+	w.call("GET", src+"?room=other&cap="+w.cfg.Capabilities.Capability("other", 0), "", nil).refused(404, "not_found")
 	ticket := w.call("POST", room+"/tickets", ada.token, nil).ok(201).str("ticket")
 	w.call("GET", src+"?ticket="+ticket, "", nil).ok(200)
 	w.call("GET", src+"?ticket="+ticket, "", nil).refused(401, "unauthenticated")
@@ -394,9 +394,58 @@ func TestPicturesAreServedToThoseWhoMayEnter(t *testing.T) {
 	w.call("GET", src, bob.token, nil).refused(403, "forbidden")
 	// A public room's pictures are anybody's.
 	w.call("PATCH", room, ada.token, cmd{"visibility": "public"}).ok(200)
-	if got := w.call("GET", src, "", nil).ok(200).header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
+	if got := w.call("GET", src, "", nil).ok(200).header.Get("Cache-Control"); got != "public, max-age=31536000, immutable, s-maxage=0" {
 		t.Errorf("Cache-Control %q", got)
 	}
+}
+
+// Whatever way somebody got to a picture of a private room, no cache but their own may keep it; what anybody may see is kept by shared caches only as
+// far as they ask each time, since the room may turn private.
+func TestNoSharedCacheKeepsAPrivatePicture(t *testing.T) {
+	w := newWorld(t)
+	ada := w.guest("Ada")
+	room := w.room(ada, "secret", "private")
+	data, _ := picture(t)
+	w.call("POST", room+"/commands", ada.token, commandsBody(cmd{"command": "element.add", "data": cmd{"element": cmd{"id": "p", "type": "image", "src": data}}})).ok(200)
+	src := w.call("GET", room+"/canvas", ada.token, nil).ok(200).list("elements")[0].(cmd)["src"].(string)
+	link := func(key uint64) string {
+		return src + "?room=secret&cap=" + w.cfg.Capabilities.Capability("secret", key)
+	}
+	ways := func(key uint64) map[string]*answer {
+		ticket := w.call("POST", room+"/tickets", ada.token, nil).ok(201).str("ticket")
+		a := w.call("GET", src, ada.token, nil)
+		return map[string]*answer{
+			"token": a, "ticket": w.call("GET", src+"?ticket="+ticket, "", nil), "capability": w.call("GET", link(key), "", nil),
+			"capability and token": w.call("GET", link(key), ada.token, nil), "variant": w.call("GET", link(key)+"&size=64", "", nil), "HEAD": w.call("HEAD", link(key), "", nil),
+			"range": w.call("GET", link(key), "", nil, "Range", "bytes=0-3"), "not modified": w.call("GET", link(key), "", nil, "If-None-Match", a.header.Get("ETag")),
+		}
+	}
+	check := func(key uint64, want string) {
+		t.Helper()
+		for way, a := range ways(key) {
+			got := a.header.Get("Cache-Control")
+			if a.status >= 400 || !strings.HasPrefix(got, want+", max-age=") || strings.Contains(got, "s-maxage=0") != (want == "public") {
+				t.Errorf("%s of a %s room: %d %q", way, want, a.status, got)
+			}
+		}
+	}
+	check(0, "private")
+	w.call("PATCH", room, ada.token, cmd{"visibility": "public"}).ok(200)
+	check(0, "public")
+	w.call("PATCH", room, ada.token, cmd{"visibility": "unlisted"}).ok(200)
+	check(0, "private")
+	w.call("PATCH", room, ada.token, cmd{"visibility": "private"}).ok(200)
+	check(1, "private")
+	for _, old := range []string{link(0), link(0) + "&size=64"} { // whoever passed by had it
+		if a := w.call("GET", old, "", nil).refused(404, "not_found"); a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a refusal is kept: %q", a.header.Get("Cache-Control"))
+		}
+	}
+	w.call("POST", room+"/rotate-key", ada.token, nil, "If-Match", `"1"`).refused(409, "revision_conflict")
+	check(1, "private")
+	w.call("POST", room+"/rotate-key", ada.token, nil).ok(200)
+	w.call("GET", link(1), "", nil).refused(404, "not_found")
+	check(2, "private")
 }
 
 // No handler and no list is needed for a picture that a room shows already: nothing has attached the asset to the second room here.

@@ -16,6 +16,7 @@ var routeRights = map[string]string{
 	"PATCH /v1/rooms/:id":                     "room.update",
 	"DELETE /v1/rooms/:id":                    "room.delete",
 	"POST /v1/rooms/:id/transfer":             "room.transfer",
+	"POST /v1/rooms/:id/rotate-key":           "room.rotate_key",
 	"POST /v1/rooms/:id/tickets":              domain.RightRead,
 	"GET /v1/rooms/:id/canvas":                domain.RightRead,
 	"GET /v1/rooms/:id/events":                domain.RightRead,

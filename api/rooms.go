@@ -160,6 +160,18 @@ func (a *API) deleteRoom(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
+// rotateKey is POST /v1/rooms/:id/rotate-key: links to the room's pictures which hold its capability are no good from that revision on.
+func (a *API) rotateKey(c echo.Context) error {
+	if err := requestOf(c).signedIn(); err != nil {
+		return err
+	}
+	room, _, _, err := a.enter(c)
+	if err != nil {
+		return err
+	}
+	return a.changeRoom(c, room, domain.RotateKey{})
+}
+
 // do asks the room for one change, under the request's If-Match.
 func (a *API) do(c echo.Context, room string, command domain.Command) (commands.Result, error) {
 	match, err := ifMatch(c)

@@ -21,6 +21,7 @@ func (a *API) routes() {
 	e.PATCH("/v1/rooms/:id", a.updateRoom, a.change, a.limit(rateChanges))
 	e.DELETE("/v1/rooms/:id", a.deleteRoom, a.change, a.limit(rateChanges))
 	e.POST("/v1/rooms/:id/transfer", a.transferRoom, a.change, a.limit(rateChanges))
+	e.POST("/v1/rooms/:id/rotate-key", a.rotateKey, a.change, a.limit(rateChanges))
 	e.POST("/v1/rooms/:id/tickets", a.createTicket, a.limit(rateTickets))
 	e.GET("/v1/rooms/:id/canvas", a.canvas, a.limit(rateReads))
 	e.GET("/v1/rooms/:id/events", a.events, a.limit(rateReads))

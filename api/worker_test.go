@@ -109,7 +109,7 @@ func TestPublicPicturesAreRedirectedWithASignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusFound || res.Header.Get("Cache-Control") != "public, max-age=300" {
+	if res.StatusCode != http.StatusFound || res.Header.Get("Cache-Control") != "public, max-age=300, s-maxage=0" {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
 	row, err := w.store.AssetByID(soon(t), strings.TrimPrefix(src, "/v1/assets/"))
@@ -118,7 +118,7 @@ func TestPublicPicturesAreRedirectedWithASignature(t *testing.T) {
 	}
 	now := w.clock.now().UTC()
 	tomorrow := now.Truncate(24 * time.Hour).Add(48 * time.Hour)
-	if got, want := res.Header.Get("Location"), edge.PictureURL("https://kanvas.example.com", row.Key, tomorrow); got != want {
+	if got, want := res.Header.Get("Location"), edge.PictureURL("https://kanvas.example.com", row.ID, row.Key, tomorrow); got != want {
 		t.Errorf("%s, not %s", got, want)
 	}
 	w.call("GET", address("private"), ada.token, nil).ok(200) // never a private one

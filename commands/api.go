@@ -54,7 +54,8 @@ type RoomInfo struct {
 	Visibility            domain.Visibility
 	DefaultRole           domain.Role
 	OwnerID               string
-	CreatedAt, UpdatedAt  int64 // Unix ms
+	Key                   uint64 // of the links to its pictures, see domain.Room.Key
+	CreatedAt, UpdatedAt  int64  // Unix ms
 }
 
 // Watcher is told of a room's commits. All its methods are called by the room's actor, one at a time, and must not block on IO.

@@ -73,7 +73,7 @@ func newView(r *domain.Room, p *people) *View {
 func infoOf(r *domain.Room) RoomInfo {
 	return RoomInfo{
 		ID: r.ID(), Name: r.Name(), Description: r.Description(),
-		Visibility: r.Visibility(), DefaultRole: r.DefaultRole(), OwnerID: r.OwnerID(),
+		Visibility: r.Visibility(), DefaultRole: r.DefaultRole(), OwnerID: r.OwnerID(), Key: r.Key(),
 		CreatedAt: r.CreatedAt(), UpdatedAt: r.UpdatedAt(),
 	}
 }

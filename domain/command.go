@@ -52,6 +52,8 @@ type (
 	DeleteRoom struct{}
 	// TransferRoom hands the room over to another participant: they become owner, and who asks becomes editor.
 	TransferRoom struct{ User string }
+	// RotateKey makes all links to the room's pictures worthless that old clients were given until now.
+	RotateKey struct{}
 	// Join records the first entry of an identity. It changes nothing for participants and anonymous actors.
 	Join struct{}
 	// Checkpoint is the system's alone.
@@ -142,6 +144,7 @@ func (CreateRoom) CommandName() string        { return "room.create" }
 func (UpdateRoom) CommandName() string        { return "room.update" }
 func (DeleteRoom) CommandName() string        { return "room.delete" }
 func (TransferRoom) CommandName() string      { return "room.transfer" }
+func (RotateKey) CommandName() string         { return "room.rotate_key" }
 func (Join) CommandName() string              { return "participant.join" }
 func (Checkpoint) CommandName() string        { return "room.checkpoint" }
 func (SetRole) CommandName() string           { return "participant.set_role" }

@@ -113,6 +113,8 @@ func (d *decider) decide(c Command) error {
 		return d.update(c)
 	case TransferRoom:
 		return d.transfer(c)
+	case RotateKey:
+		d.rotateKey()
 	case DeleteRoom:
 		d.emit(events.RoomDeleted, &events.RoomDeletedData{})
 	case Join:

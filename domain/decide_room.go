@@ -88,7 +88,14 @@ func (d *decider) update(c UpdateRoom) error {
 	if data != (events.RoomUpdatedData{}) {
 		d.emit(events.RoomUpdated, &data)
 	}
+	if data.Visibility != nil && r.visibility != Private && *c.Visibility == Private {
+		d.rotateKey() // whoever passed by has links to the pictures
+	}
 	return nil
+}
+
+func (d *decider) rotateKey() {
+	d.emit(events.RoomKeyRotated, &events.RoomKeyRotatedData{Key: d.room.key + 1})
 }
 
 func (d *decider) join() error {

@@ -72,6 +72,8 @@ func (r *Room) fold(e *events.Event, rev uint64, at int64) error {
 		return r.foldLeft(d)
 	case *events.RoomTransferredData:
 		r.owner = d.Owner
+	case *events.RoomKeyRotatedData:
+		r.key = d.Key
 	case *events.InviteCreatedData:
 		r.addInvite(&invite{Invite{ID: d.ID, Role: Role(d.Role), By: e.Actor, At: at, ExpiresAt: d.ExpiresAt, Uses: d.Uses}, d.Hash})
 	case *events.InviteRevokedData:

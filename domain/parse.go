@@ -60,6 +60,7 @@ var parsers = map[string]func(json.RawMessage) (Command, error){
 	"chat.post":            parseChat,
 	"room.update":          parseUpdate,
 	"room.transfer":        parseTransfer,
+	"room.rotate_key":      func(json.RawMessage) (Command, error) { return RotateKey{}, nil },
 	"participant.set_role": parseSetRole,
 	"participant.remove":   parseRemoveParticipant,
 	"comment.add":          parseComment,

@@ -159,7 +159,9 @@ func (c *chooser) generation() Command {
 func (c *chooser) people() Command {
 	id, user := pick(c, "i1", "i2", "i3"), pick(c, "ann", "sam", "vic", "olga", "zoe")
 	hash := strings.Repeat(id, hashBytes/2)
-	switch c.n(5) {
+	switch c.n(6) {
+	case 5:
+		return RotateKey{}
 	case 0:
 		return CreateInvite{ID: id, Hash: hash, Role: pick(c, RoleEditor, RoleViewer, RoleOwner), Uses: c.n(3), ExpiresAt: pick(c, int64(0), 1_700_000_000_400, 1<<50, 1)}
 	case 1:

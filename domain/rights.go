@@ -33,6 +33,7 @@ var rights = map[string][]Role{
 	"room.create":          everybody,
 	"room.update":          owners,
 	"room.transfer":        owners,
+	"room.rotate_key":      owners,
 	"room.delete":          owners,
 	"room.checkpoint":      {}, // the system's alone, as are all that nobody may
 	"generation.advance":   {},

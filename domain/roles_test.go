@@ -23,6 +23,7 @@ func TestCommandsByRole(t *testing.T) {
 		{UpdateRoom{Name: ptr("N")}, []string{owner}},
 		{DeleteRoom{}, []string{owner}},
 		{TransferRoom{"ann"}, []string{owner}},
+		{RotateKey{}, []string{owner}},
 		{ClaimParticipant{"zoe"}, all[:5]},
 		{CreateInvite{ID: "j", Hash: codeHash("j"), Role: RoleViewer}, []string{owner}},
 		{RevokeInvite{"i"}, []string{owner}},

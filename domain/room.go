@@ -28,6 +28,7 @@ type head struct {
 	visibility        Visibility
 	defaultRole       Role
 	owner             string // who made the room, or had it transferred; "" for rooms born by an anonymous connection
+	key               uint64 // how often the key of links to its pictures was changed
 	created, updated  int64  // Unix ms
 	revision          uint64
 	sum               string
@@ -141,6 +142,9 @@ func (r *Room) DefaultRole() Role      { return r.defaultRole }
 
 // OwnerID is who made the room; "" where an anonymous connection did. It doesn't change, whoever is an owner later.
 func (r *Room) OwnerID() string { return r.owner }
+
+// Key is the number of the key with which links to the room's pictures are made; those made with another one are no good.
+func (r *Room) Key() uint64 { return r.key }
 
 // CreatedAt and UpdatedAt are in Unix milliseconds. Checkpoints don't count as updates.
 func (r *Room) CreatedAt() int64 { return r.created }

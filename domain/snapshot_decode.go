@@ -106,7 +106,7 @@ func (r *Room) readHead(f *snapshotForm) error {
 		return fmt.Errorf("visibility or default role unknown")
 	}
 	r.head = head{exists: h.Exists, deleted: h.Deleted, checkpointed: h.Checkpointed, name: h.Name, description: h.Description,
-		visibility: h.Visibility, defaultRole: h.DefaultRole, owner: h.Owner, created: h.Created, updated: h.Updated,
+		visibility: h.Visibility, defaultRole: h.DefaultRole, owner: h.Owner, key: h.Key, created: h.Created, updated: h.Updated,
 		revision: h.Revision, sum: h.Sum, at: h.At, seq: h.Seq}
 	return nil
 }

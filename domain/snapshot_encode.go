@@ -10,7 +10,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// snapshotVersion is that of the encoding; 1 had no invites, 2 no generations. Others are not read: the room then comes from the log.
+// snapshotVersion is that of the encoding; 1 had no invites, 2 no generations and no key. Newer ones are not read: the room then comes from the log.
 const snapshotVersion = 3
 
 // EncodeSnapshot writes everything the room is, as JSON. Equal rooms give equal bytes.
@@ -53,6 +53,7 @@ type (
 		Visibility   Visibility `json:"visibility"`
 		DefaultRole  Role       `json:"default_role"`
 		Owner        string     `json:"owner,omitempty"`
+		Key          uint64     `json:"key,omitempty"`
 		Created      int64      `json:"created"`
 		Updated      int64      `json:"updated"`
 		Revision     uint64     `json:"revision"`
@@ -147,7 +148,7 @@ type (
 )
 
 func (r *Room) headForm() headForm {
-	return headForm{r.exists, r.deleted, r.checkpointed, r.name, r.description, r.visibility, r.defaultRole, r.owner,
+	return headForm{r.exists, r.deleted, r.checkpointed, r.name, r.description, r.visibility, r.defaultRole, r.owner, r.key,
 		r.created, r.updated, r.revision, r.sum, r.at, r.seq}
 }
 

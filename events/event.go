@@ -10,6 +10,7 @@ const (
 	RoomCreated            Type = "room.created"
 	RoomUpdated            Type = "room.updated"
 	RoomTransferred        Type = "room.transferred"
+	RoomKeyRotated         Type = "room.key_rotated"
 	RoomDeleted            Type = "room.deleted"
 	RoomCheckpointed       Type = "room.checkpointed"
 	ParticipantJoined      Type = "participant.joined"

@@ -42,6 +42,11 @@ type (
 	RoomTransferredData struct {
 		Owner string `json:"owner_id"`
 	}
+	// RoomKeyRotatedData: links to the room's pictures which anybody may open are made with its Key-th key from now on, and no other is good. It is
+	// only a number: the keys themselves are made of a secret that is not in the log.
+	RoomKeyRotatedData struct {
+		Key uint64 `json:"key"` // rooms begin with 0
+	}
 	// InviteCreatedData: Hash is the hex SHA-256 of the code, which is nowhere else.
 	InviteCreatedData struct {
 		ID        string `json:"id"`

@@ -59,6 +59,7 @@ var registry = func() map[Type]*definition {
 		define[RoomCreatedData](RoomCreated),
 		define[RoomUpdatedData](RoomUpdated),
 		define[RoomTransferredData](RoomTransferred),
+		define[RoomKeyRotatedData](RoomKeyRotated),
 		define[RoomDeletedData](RoomDeleted),
 		define[RoomCheckpointedData](RoomCheckpointed),
 		define[ParticipantJoinedData](ParticipantJoined),

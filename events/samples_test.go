@@ -46,6 +46,7 @@ var samplePayloads = map[Type][]any{
 		&RoomUpdatedData{Name: ptr("Only this")},
 	},
 	RoomTransferred: {&RoomTransferredData{Owner: "user_2"}},
+	RoomKeyRotated:  {&RoomKeyRotatedData{Key: 1}},
 	InviteCreated: {
 		&InviteCreatedData{ID: "0198a5c4-7d00-7000-8000-00000000000a", Hash: sampleSum, Role: "viewer", ExpiresAt: sampleAt, Uses: 3},
 		&InviteCreatedData{ID: "0198a5c4-7d00-7000-8000-00000000000b", Hash: sampleSum, Role: "editor"},

@@ -248,13 +248,26 @@ func TestCapabilityIsOfOneRoomAndOneServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := c.Capability("room-1")
-	if !c.VerifyCapability("room-1", good) || c.Capability("room-1") != good {
+	good := c.Capability("room-1", 0)
+	if !c.VerifyCapability("room-1", 0, good) || c.Capability("room-1", 0) != good {
 		t.Fatal("its own capability is refused, or changes")
 	}
-	for _, bad := range []string{"", good[:42], good + "A", c.Capability("room-2"), other.Capability("room-1")} {
-		if c.VerifyCapability("room-1", bad) {
+	for _, bad := range []string{"", good[:42], good + "A", c.Capability("room-2", 0), other.Capability("room-1", 0), c.Capability("room-1", 1), c.Capability("room-1/1", 0)} {
+		if c.VerifyCapability("room-1", 0, bad) {
 			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// Links that are out there must stay good over a change of the program: their owners alone revoke them.
+func TestCapabilitiesAreTheSameForEver(t *testing.T) {
+	c, err := NewCapabilities(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range []string{"cNm2BHQY6tQwcBEve9D70wW-PtAs9Tl-XzXXjiHZmnw", "qolr7f7erKtaZMShJPdMcBZ0aLCRWsOAgaLxJGJoepU", "M2_nuwnDgSSEfe_umLNLJN13cLSuxT740bSbqo9t5mY"} {
+		if got := c.Capability("room-1", uint64(key)); got != want {
+			t.Errorf("under key %d: %s, not %s", key, got, want)
 		}
 	}
 }

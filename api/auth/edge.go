@@ -74,13 +74,13 @@ func (e *Edge) Client(r *http.Request, p Proxies) netip.Addr {
 	return p.Client(r)
 }
 
-// PictureURL is the address under base (that of the Worker) where whoever has it may load the object until expires.
-func (e *Edge) PictureURL(base, key string, expires time.Time) string {
+// PictureURL is the address under base (that of the Worker) of an object of the asset, good until expires: as long as anybody may see the asset.
+func (e *Edge) PictureURL(base, asset, key string, expires time.Time) string {
 	elements := strings.Split(key, "/")
 	for i, s := range elements {
 		elements[i] = url.PathEscape(s)
 	}
 	until := strconv.FormatInt(expires.Unix(), 10)
-	sig := encode(sum(e.pictures, until+"\n"+key))
-	return strings.TrimSuffix(base, "/") + "/" + strings.Join(elements, "/") + "?expires=" + until + "&sig=" + sig
+	sig := encode(sum(e.pictures, until+"\n"+asset+"\n"+key))
+	return strings.TrimSuffix(base, "/") + "/" + strings.Join(elements, "/") + "?asset=" + url.QueryEscape(asset) + "&expires=" + until + "&sig=" + sig
 }

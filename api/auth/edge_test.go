@@ -68,17 +68,17 @@ func TestShortEdgeSecretsAreRefused(t *testing.T) {
 func TestPictureURL(t *testing.T) {
 	e := newEdge(t, edgeSecret)
 	until := time.Unix(1_800_000_000, 0)
-	u, err := url.Parse(e.PictureURL("https://kanvas.example.com/", "images/ann/a b#?.png", until))
+	u, err := url.Parse(e.PictureURL("https://kanvas.example.com/", "a", "images/ann/a b#?.png", until))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.Path != "/images/ann/a b#?.png" || u.Query().Get("expires") != "1800000000" || len(u.Query().Get("sig")) != 43 {
+	if u.Path != "/images/ann/a b#?.png" || u.Query().Get("asset") != "a" || u.Query().Get("expires") != "1800000000" || len(u.Query().Get("sig")) != 43 {
 		t.Errorf("%s", u)
 	}
 	seen := map[string]bool{}
 	for _, other := range []string{
-		e.PictureURL("", "images/ann/x.png", until), e.PictureURL("", "images/ann/y.png", until), e.PictureURL("", "images/ann/x.png", until.Add(time.Second)),
-		newEdge(t, edgeSecret+"!").PictureURL("", "images/ann/x.png", until),
+		e.PictureURL("", "a", "images/ann/x.png", until), e.PictureURL("", "b", "images/ann/x.png", until), e.PictureURL("", "a", "images/ann/y.png", until), e.PictureURL("", "a", "images/ann/x.png", until.Add(time.Second)),
+		newEdge(t, edgeSecret+"!").PictureURL("", "a", "images/ann/x.png", until),
 	} {
 		_, sig, _ := strings.Cut(other, "&sig=")
 		if seen[sig] {

@@ -34,8 +34,9 @@ type Config struct {
 	Preparer      commands.Preparer
 	Authenticator Authenticator
 
-	// AssetURL is the absolute address under which old clients load an asset of a room: it holds a capability of the room.
-	AssetURL func(room, asset string) string
+	// AssetURL is the absolute address under which old clients load an asset of a room: it holds a capability of the room, under the room's key of
+	// that number.
+	AssetURL func(room, asset string, key uint64) string
 	// PublicRooms fills the registry of old clients at the start; nil: it starts empty.
 	PublicRooms func(context.Context) ([]ListedRoom, error)
 

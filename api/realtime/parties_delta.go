@@ -9,7 +9,7 @@ import (
 type delta struct {
 	h       *partiesHalf
 	changed []*item // whose live state is another than was shown
-	resync  bool    // the paint order is another: only a fresh sync:full can tell
+	resync  bool    // the paint order is another, or all addresses are: only a fresh sync:full can tell
 }
 
 func (d *delta) added(data *events.ElementAddedData, actor string) {

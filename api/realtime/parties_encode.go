@@ -31,8 +31,8 @@ func (h *partiesHalf) elementFrame(kind string, it *item) []byte {
 		b = append(events.AppendString(b, key), ':')
 		if key == "src" && bytes.HasPrefix(value, []byte(assetSource)) {
 			asset := string(value[len(assetSource) : len(value)-1])
-			if asset != it.asset {
-				it.asset, it.url = asset, h.room.assetURL(asset)
+			if asset != it.asset || it.key != h.room.key {
+				it.asset, it.key, it.url = asset, h.room.key, h.room.assetURL(asset, h.room.key)
 			}
 			b = events.AppendString(b, it.url)
 			return
@@ -42,12 +42,12 @@ func (h *partiesHalf) elementFrame(kind string, it *item) []byte {
 	return finishFrame(append(b, "}}"...))
 }
 
-// assetURL is the absolute address of an asset for old clients.
-func (r *room) assetURL(asset string) string {
+// assetURL is the absolute address of an asset for old clients, under the room's key of that number.
+func (r *room) assetURL(asset string, key uint64) string {
 	if r.hub.cfg.AssetURL == nil {
 		return "/v1/assets/" + asset
 	}
-	return r.hub.cfg.AssetURL(r.id, asset)
+	return r.hub.cfg.AssetURL(r.id, asset, key)
 }
 
 func imageFrame(kind, id string) []byte {
@@ -120,14 +120,14 @@ func (r *room) fullFrame(v *commands.View) []byte {
 				b = append(b, ',')
 			}
 			first = false
-			b = r.appendShown(b, e)
+			b = r.appendShown(b, e, v.Room.Key)
 		}
 		return finishFrame(append(b, `],"viewport":{"x":0,"y":0,"scale":1}}}`...))
 	}).([]byte)
 }
 
-// appendShown appends a stored element as old clients are shown it. Canonical JSON begins with id, type and z, so the rest is copied whole.
-func (r *room) appendShown(b []byte, e *domain.Element) []byte {
+// appendShown appends a stored element as old clients are shown it, its asset's address under the room's key of that number. Canonical JSON begins with id, type and z, so the rest is copied whole.
+func (r *room) appendShown(b []byte, e *domain.Element, under uint64) []byte {
 	id, _ := e.Get("id")
 	src, _ := e.Get("src")
 	b = append(append(b, `{"id":`...), id...)
@@ -142,7 +142,7 @@ func (r *room) appendShown(b []byte, e *domain.Element) []byte {
 		}
 		b = append(events.AppendString(append(b, ','), key), ':')
 		if key == "src" && bytes.HasPrefix(value, []byte(assetSource)) {
-			b = events.AppendString(b, r.assetURL(string(value[len(assetSource):len(value)-1])))
+			b = events.AppendString(b, r.assetURL(string(value[len(assetSource):len(value)-1]), under))
 			continue
 		}
 		b = append(b, value...)

@@ -270,6 +270,8 @@ func (d *delta) event(c *events.Commit, i int) {
 	h, e := d.h, &c.Events[i]
 	d.resync = d.resync || e.Cause == events.CauseRestore
 	switch data := e.Payload.(type) {
+	case *events.RoomKeyRotatedData:
+		d.resync = true // the addresses that they have are no good any more
 	case *events.ElementAddedData:
 		d.added(data, e.Actor)
 	case *events.ElementPatchedData:

@@ -28,6 +28,7 @@ type item struct {
 	cut       uint64       // what was superseded up to here is forgotten
 
 	asset, url string // the last asset shown and its address
+	key        uint64 // under which the address was made
 }
 
 // adding is an image:add that isn't stored yet. Nobody else is shown it before.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,14 +15,14 @@ import (
 // reference, the registry, reconnects and pictures.
 func TestPartysocket(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("no node on PATH")
+		t.Fatal("no node on PATH")
 	}
 	if _, err := os.Stat("parties_npm/node_modules/partysocket"); err != nil {
-		t.Skip("partysocket is not installed: run `npm ci` in api/realtime/parties_npm (make deps does)")
+		t.Fatal("partysocket is not installed: run make deps")
 	}
 	w := newWorld(t, func(c *Config) {
-		c.AssetURL = func(room, asset string) string {
-			return publicURL + "/v1/assets/" + asset + "?room=" + url.QueryEscape(room) + "&cap=capability"
+		c.AssetURL = func(room, asset string, key uint64) string {
+			return publicURL + "/v1/assets/" + asset + "?room=" + url.QueryEscape(room) + "&cap=capability" + strconv.FormatUint(key, 10)
 		}
 	})
 	base := w.parties()

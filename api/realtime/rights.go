@@ -36,6 +36,8 @@ func (r *room) rights(c *events.Commit) []right {
 			changes = r.roomCreated(changes, d)
 		case *events.RoomUpdatedData:
 			changes = r.roomUpdated(changes, d)
+		case *events.RoomKeyRotatedData:
+			r.key = d.Key
 		}
 	}
 	return changes

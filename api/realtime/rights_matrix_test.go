@@ -58,6 +58,7 @@ func admission(name string, role domain.Role, v domain.Visibility) (domain.Role,
 var commandCells = map[string]string{
 	"element.add": `{"element":{"id":"n","type":"shape"}}`, "element.patch": `{"id":"e","set":{"x":2}}`, "element.remove": `{"id":"e"}`,
 	"element.reorder": `{"ids":["e"],"to":"front"}`, "chat.post": `{"text":"hi"}`, "room.update": `{"name":"Other"}`, "room.transfer": `{"user_id":"zed"}`,
+	"room.rotate_key":      `{}`,
 	"participant.set_role": `{"user_id":"zed","role":"editor"}`, "participant.remove": `{"user_id":"zed"}`, "comment.add": `{"id":"d","text":"look"}`,
 	"comment.resolve": `{"id":"c"}`, "canvas.restore": `{"revision":1}`, "undo": `{}`, "redo": `{}`,
 }

@@ -63,6 +63,7 @@ type room struct {
 	people    map[string]int // sessions by user
 	halves    map[string]half
 	head      uint64  // revision of the newest commit handled; 0 before the first view
+	key       uint64  // the number of the room's key as of head
 	answered  []*peer // got an answer that is not flushed yet
 	dirty     []*peer
 	turn      []*peer     // those that are being written to: of a crowd a part at a time
@@ -335,7 +336,9 @@ func (r *room) over(err error) {
 func (m *joinMail) deliver(r *room) {
 	p, v := m.p, m.v
 	defer close(p.placed)
-	r.head = max(r.head, v.Revision)
+	if v.Revision >= r.head {
+		r.head, r.key = v.Revision, v.Room.Key
+	}
 	if p.gone {
 		return
 	}

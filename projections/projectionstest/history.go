@@ -209,7 +209,9 @@ func (h *History) invite(r *room) []any {
 }
 
 func (h *History) roomPayload(r *room, actor string) []any {
-	switch h.rand.IntN(18) {
+	switch h.rand.IntN(19) {
+	case 18:
+		return []any{&events.RoomKeyRotatedData{Key: h.rand.Uint64N(9)}}
 	case 16:
 		return []any{&events.RoomTransferredData{Owner: h.user()}}
 	case 17:

@@ -219,6 +219,8 @@ func typeOf(payload any) events.Type {
 		return events.RoomUpdated
 	case *events.RoomTransferredData:
 		return events.RoomTransferred
+	case *events.RoomKeyRotatedData:
+		return events.RoomKeyRotated
 	case *events.InviteCreatedData:
 		return events.InviteCreated
 	case *events.InviteRevokedData:

@@ -277,13 +277,13 @@ func testPoison(t *testing.T, open func(*testing.T) projections.Store) {
 func streamName(partition int) string { return fmt.Sprint("stream-", partition) }
 
 func testShorter(t *testing.T, store projections.Store) {
-	h := history(4, 100)
+	h := history(4, 300)
 	CatchUp(t, Runner(h.Log, h.Log, store, &Names{}))
 	ctx := context.Background()
 	if err := projections.CheckLog(ctx, h.Log, store, projections.Tables, streamName); err != nil {
 		t.Fatalf("the whole log: %v", err)
 	}
-	other := history(5, 100)
+	other := history(5, 300)
 	if err := projections.CheckLog(ctx, other.Log, store, projections.Tables, streamName); !errors.Is(err, projections.ErrLogShorter) {
 		t.Errorf("another log: %v", err)
 	}

@@ -77,6 +77,9 @@ const invites = (room: string) => `/v1/rooms/${encodeURIComponent(room)}/invites
 
 export const createInvite = (token: string, room: string, terms: { role: Role; uses?: number; expires_at?: string }) =>
   request<{ id: string; url: string; code: string }>('POST', invites(room), { token, body: terms });
+export const revokePictureLinks = async (token: string, room: string): Promise<void> => {
+  await send('POST', `/v1/rooms/${encodeURIComponent(room)}/rotate-key`, { token });
+};
 export const listInvites = (token: string, room: string) => request<{ invites: Invite[] }>('GET', invites(room), { token });
 export const redeemInvite = (token: string, code: string) => request<Room>('POST', `/v1/invites/${encodeURIComponent(code)}`, { token });
 export const claimGuest = (token: string, guest: string) => request<MeAnswer>('POST', '/v1/me/claim', { token, body: { token: guest } });

@@ -45,6 +45,10 @@ it('shares a private room by a link with a role', async () => {
 it('lets nobody in by a link that was revoked', async () => {
   await ada.page.getByTestId('revoke-invite').click();
   await eventually('the invite is gone', async () => (await ada.page.getByTestId('revoke-invite').count()) === 0);
+  await ada.page.getByTestId('revoke-links').click();
+  await ada.page.getByText('no longer work').waitFor();
+  const log = execFileSync(process.env.KANVAS_BIN, ['log', await ada.page.evaluate(() => window.__kanvas.room), '--data', world.data], { encoding: 'utf8' });
+  assert.match(log, /"room.key_rotated"/);
   await ada.page.keyboard.press('Escape');
   await eve.page.goto(link);
   await giveName(eve);

@@ -23,7 +23,7 @@ export default {
 async function route(request: Request, url: URL, env: Env, context: ExecutionContext, id: string): Promise<Response> {
   const path = url.pathname
   if (path.startsWith(GATEWAY_PREFIX)) return await gateway(request, url, env)
-  if (path.startsWith(IMAGES_PREFIX)) return await image(request, url, env, context)
+  if (path.startsWith(IMAGES_PREFIX)) return await image(request, url, env, context, id)
   if (!isPassed(path)) return notFound()
   if (isSocket(request)) return await socket(request, url, env, id)
   if (isAsset(request, url)) return await asset(request, url, env, context, id)

@@ -1,4 +1,4 @@
-import { createInvite, HttpError, listInvites, revokeInvite, type Invite } from '../http';
+import { createInvite, HttpError, listInvites, revokeInvite, revokePictureLinks, type Invite } from '../http';
 import type { Role } from '../protocol';
 import { h } from '../util/dom';
 import { copyText } from '../util/clipboard';
@@ -28,7 +28,8 @@ export function shareDialog(room: { id: string; token: () => string }, toasts: T
   const plain = h('button', { class: 'quiet', type: 'button', text: 'Copy the room’s own link', testid: 'copy-link', on: { click: async () => tell(toasts, location.href) } });
   const submit = h('button', { class: 'primary', type: 'submit', text: 'Make invite link', testid: 'make-invite' });
   const list = h('ul', { class: 'invites', testid: 'invites' });
-  const form = h('form', { class: 'stack' }, h('h2', { text: 'Share this room' }), choices, h('div', { class: 'pair' }, life, uses), made, problem, submit, list, plain);
+  const links = h('button', { class: 'quiet', type: 'button', text: 'Revoke links to pictures', testid: 'revoke-links', title: 'Pictures opened by a copied address: those addresses stop working' });
+  const form = h('form', { class: 'stack' }, h('h2', { text: 'Share this room' }), choices, h('div', { class: 'pair' }, life, uses), made, problem, submit, list, plain, links);
   openDialog(form, 'Share this room', true);
 
   const refused = (error: unknown) => (problem.textContent = error instanceof HttpError ? error.message : String(error));
@@ -37,6 +38,15 @@ export function shareDialog(room: { id: string; token: () => string }, toasts: T
     list.replaceChildren(...invites.map((invite) => entry(invite, () => revokeInvite(room.token(), room.id, invite.id).then(load).catch(refused))));
   };
   load().catch(refused);
+  links.addEventListener('click', async () => {
+    problem.textContent = '';
+    try {
+      await revokePictureLinks(room.token(), room.id);
+      toasts.show('Addresses of pictures that were copied before no longer work');
+    } catch (error) {
+      refused(error);
+    }
+  });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     submit.disabled = true;
