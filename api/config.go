@@ -96,6 +96,9 @@ type Config struct {
 	FalLimits   []commands.Window    // of a person, shortest first; nil: 5 a minute, 15 an hour, 50 a day
 	FalBudget   int                  // of everybody together, a day; 0: DefaultFalBudget
 	FalSpending commands.FalSpending // nil: no account is kept
+	FalWebhook  FalWebhook           // nil: jobs are not reported; else Jobs and JobWebhooks are needed
+	Jobs        JobListener
+	JobWebhooks *auth.JobWebhooks
 
 	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string

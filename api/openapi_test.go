@@ -10,12 +10,14 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/infinite-kanvas/kanvas/api/openapi"
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/clerk/clerktest"
+	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
 )
 
 // document is what these tests read of the OpenAPI document.
@@ -198,8 +200,10 @@ func (s *schemas) validate(where string, a *answer) {
 // TestDocumentIsTrue drives every operation and every success of the document against a real server.
 func TestDocumentIsTrue(t *testing.T) {
 	ready := true
-	clerk := clerktest.Start(t)
-	w := newWorld(t, func(c *Config) { c.Ready = func(context.Context) []Check { return []Check{{Name: "log", OK: ready}} } }, withClerk(t))
+	clerk, falai := clerktest.Start(t), faltest.Start(t)
+	withFalWebhook, hooks := withJobs(t, falai, &heard{})
+	const falTold = `{"request_id":"x","status":"OK"}`
+	w := newWorld(t, func(c *Config) { c.Ready = func(context.Context) []Check { return []Check{{Name: "log", OK: ready}} } }, withClerk(t), withFalWebhook)
 	s := newSchemas(t)
 	do := func(method, template, token string, body any, headers ...string) *answer {
 		t.Helper()
@@ -236,6 +240,10 @@ func TestDocumentIsTrue(t *testing.T) {
 	told := clerkMessage("user.created", "user_1", "Ann", 1)
 	do("POST", "/api/clerk", "", told, clerkHeaders(clerk, "msg_1", told)...).ok(200)
 	do("POST", "/api/clerk", "", told).ok(401)
+	job := func(code string) []string { return []string{"{room}", "r1", "{generation}", "g1", "?", "code=" + code} }
+	_, code, _ := strings.Cut(hooks.URL("r1", "g1"), "code=")
+	do("POST", "/api/fal/webhook/{room}/{generation}", "", falTold, append(job(code), pairs(falai.Sign("x", []byte(falTold), time.Now()))...)...).ok(200)
+	do("POST", "/api/fal/webhook/{room}/{generation}", "", falTold, job("x")...).ok(404)
 	do("POST", "/v1/rooms", ada.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(201)
 	do("POST", "/v1/rooms", ada.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(200)
 	do("POST", "/v1/rooms", bob.token, cmd{"id": "r1", "name": "R", "visibility": "public"}).ok(409)

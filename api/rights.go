@@ -44,6 +44,7 @@ var noRoom = map[string]bool{
 	"PUT /v1/uploads/:id/:part": true, // whoever has the signed address
 	"GET /healthz":              true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,
 	"GET /api/fal": true, "POST /api/fal": true, "PUT /api/fal": true, "PATCH /api/fal": true, "DELETE /api/fal": true,
+	"POST /api/fal/webhook/:room/:generation": true, // whoever has the signed address, and fal.ai's signature
 }
 
 // rightOf is what the request's route asks for. A route that the table does not know gives nobody anything.

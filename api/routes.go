@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/infinite-kanvas/kanvas/api/auth"
 )
 
 // routes registers everything that is served. A test holds this list and the OpenAPI document against each other.
@@ -44,6 +46,7 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id/assets", a.listRoomAssets, a.limit(rateReads))
 	// fal.ai.
 	e.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, falPath, a.fal, a.change)
+	e.POST(auth.JobWebhookPath+"/:room/:generation", a.falWebhook, a.change)
 	// Old clients.
 	e.GET("/parties/:party/:room", a.socketParties)
 	e.POST("/parties/:party/:room", a.bridge, a.change, a.limit(rateBridge))
