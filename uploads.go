@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/url"
 	"slices"
 	"sync"
 
@@ -16,6 +17,18 @@ import (
 func (n *node) receiver() commands.Receiver {
 	r, _ := n.intake.(commands.Receiver)
 	return r
+}
+
+// uploadOrigin is where browsers send files; "": to this server.
+func (n *node) uploadOrigin() string {
+	if n.receiver() != nil {
+		return ""
+	}
+	at, err := url.Parse(n.cfg.Cloudflare.S3Endpoint())
+	if err != nil {
+		return "" // it was checked, and the store is open by it
+	}
+	return at.Scheme + "://" + at.Host
 }
 
 // startUploads sweeps uploads and looks for unused assets until the node closes.

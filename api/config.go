@@ -73,6 +73,7 @@ type Config struct {
 	Pictures      Pictures
 	Uploads       Uploads
 	Receiver      commands.Receiver // of the bytes of uploads; nil: they are sent to the store itself
+	UploadOrigin  string            // where that is, for the page's Content-Security-Policy, such as https://account.r2.cloudflarestorage.com; "" with a Receiver
 	Canvases      CanvasHashes
 	Hub           Hub
 	Limiter       commands.Limiter // of sharedLimits

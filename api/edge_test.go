@@ -578,7 +578,7 @@ func TestPage(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/", "/r/some-room", "/r/some-room?x=1", "/invite"} {
 		a := w.call("GET", path, "", nil).ok(200)
-		if !strings.Contains(string(a.body), "<title>Kanvas") || a.header.Get("Content-Security-Policy") != pageCSP || a.header.Get("Cache-Control") != "no-cache" ||
+		if !strings.Contains(string(a.body), "<title>Kanvas") || a.header.Get("Content-Security-Policy") != pageCSP("") || a.header.Get("Cache-Control") != "no-cache" ||
 			a.header.Get("Content-Type") != "text/html; charset=utf-8" || a.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", path, a.header)
 		}
@@ -592,9 +592,18 @@ func TestPage(t *testing.T) {
 		t.Error("HEAD has a body")
 	}
 	for _, part := range []string{"default-src 'self'", "frame-ancestors 'none'", "connect-src 'self' ws: wss:", "img-src 'self' blob: data: https:"} {
-		if !strings.Contains(pageCSP, part) {
+		if !strings.Contains(pageCSP(""), part) {
 			t.Errorf("no %s", part)
 		}
+	}
+}
+
+// TestPageMaySendFilesToTheStore: and nowhere else but here.
+func TestPageMaySendFilesToTheStore(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.UploadOrigin = "https://store.example.com" })
+	csp := w.call("GET", "/", "", nil).ok(200).header.Get("Content-Security-Policy")
+	if !strings.Contains(csp, "; connect-src 'self' ws: wss: https://store.example.com; ") {
+		t.Error(csp)
 	}
 }
 

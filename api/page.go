@@ -16,9 +16,15 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 )
 
-// pageCSP lets the page load its own files, pictures of everywhere (elements may show them) and sockets, and be framed by nobody.
-const pageCSP = "default-src 'self'; img-src 'self' blob: data: https:; media-src 'self' blob: data: https:; connect-src 'self' ws: wss:; " +
-	"style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// pageCSP lets the page load its own files, pictures of everywhere (elements may show them) and sockets, send files to the store at uploadOrigin
+// ("": to this server), and be framed by nobody.
+func pageCSP(uploadOrigin string) string {
+	if uploadOrigin != "" {
+		uploadOrigin = " " + uploadOrigin
+	}
+	return "default-src 'self'; img-src 'self' blob: data: https:; media-src 'self' blob: data: https:; connect-src 'self' ws: wss:" + uploadOrigin +
+		"; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
 
 // hashedFiles is where the build puts files whose names carry a hash of their content.
 const hashedFiles = "assets/"
@@ -105,7 +111,7 @@ func (a *API) file(name string) echo.HandlerFunc {
 			return domain.Errorf(domain.CodeNotFound, "this server was built without the page")
 		}
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", pageCSP)
+		h.Set("Content-Security-Policy", pageCSP(a.cfg.UploadOrigin))
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")

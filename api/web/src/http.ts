@@ -1,28 +1,53 @@
 import type { Role, Room, User, Visibility } from './protocol';
 
-/** An answer that was no success: `code` is the server's stable code, or "offline" where none came. */
+/** An answer that was no success: `code` is the server's stable code, or "offline" where none came; `retryAfter` in ms where it says so. */
 export class HttpError extends Error {
-  constructor(readonly status: number, readonly code: string, detail: string) {
+  constructor(readonly status: number, readonly code: string, detail: string, readonly retryAfter?: number) {
     super(detail);
+  }
+
+  /** The same request may succeed later: no answer, too many, or a server in trouble. */
+  get temporary(): boolean {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** Milliseconds after which a request without an answer counts as failed. */
+/** Milliseconds after which a request without an answer counts as failed; the body of a large file may take longer. */
 const TIMEOUT = 15_000;
+const BODY_TIMEOUT = 300_000;
 
-export async function request<T>(method: string, path: string, options: { token?: string; body?: unknown } = {}): Promise<T> {
+interface Options {
+  token?: string;
+  body?: unknown;
+  /** Gives the request up; it fails as one without an answer. */
+  signal?: AbortSignal;
+  /** Milliseconds, where TIMEOUT is not enough. */
+  timeout?: number;
+}
+
+export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const response = await send(method, path, options);
   return (await response.json()) as T;
 }
 
+/** The bytes behind an address. Fails where no answer begins in time, or where it ends too late. */
 export async function fetchBytes(path: string, token: string | undefined): Promise<Blob> {
-  return (await send('GET', path, token === undefined ? {} : { token })).blob();
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), TIMEOUT);
+  const response = await send('GET', path, { signal: late.signal, timeout: BODY_TIMEOUT, ...(token === undefined ? {} : { token }) });
+  clearTimeout(timer);
+  try {
+    return await response.blob();
+  } catch {
+    throw new HttpError(0, 'offline', 'The server does not answer.');
+  }
 }
 
-async function send(method: string, path: string, options: { token?: string; body?: unknown }): Promise<Response> {
+async function send(method: string, path: string, options: Options): Promise<Response> {
   const headers: Record<string, string> = {};
   if (options.token !== undefined) headers['Authorization'] = `Bearer ${options.token}`;
-  const init: RequestInit = { method, headers, signal: AbortSignal.timeout(TIMEOUT) };
+  const timeout = AbortSignal.timeout(options.timeout ?? TIMEOUT);
+  const init: RequestInit = { method, headers, signal: options.signal ? AbortSignal.any([timeout, options.signal]) : timeout };
   if (options.body !== undefined) {
     headers['Content-Type'] = 'application/json';
     init.body = JSON.stringify(options.body);
@@ -41,7 +66,8 @@ async function problem(response: Response): Promise<HttpError> {
   const fallback = `The server answered ${response.status}.`;
   try {
     const body = (await response.json()) as { code?: string; detail?: string; title?: string };
-    return new HttpError(response.status, body.code ?? 'internal', body.detail || body.title || fallback);
+    const wait = Number(response.headers.get('Retry-After'));
+    return new HttpError(response.status, body.code ?? 'internal', body.detail || body.title || fallback, wait > 0 ? wait * 1000 : undefined);
   } catch {
     return new HttpError(response.status, 'internal', fallback);
   }
@@ -86,6 +112,10 @@ export const claimGuest = (token: string, guest: string) => request<MeAnswer>('P
 
 export async function revokeInvite(token: string, room: string, id: string): Promise<void> {
   await send('DELETE', `${invites(room)}/${encodeURIComponent(id)}`, { token });
+}
+
+export async function discardAsset(token: string, asset: string): Promise<void> {
+  await send('DELETE', `/v1/assets/${encodeURIComponent(asset)}`, { token });
 }
 
 /** The id is made here, so that the same request sent again finds the same room. */

@@ -19,6 +19,10 @@ export interface Hooks {
   elements(): unknown[];
   /** Whether an element's picture is decoded and drawn. */
   pictureShown(src: string): boolean;
+  /** How sharp a picture is held: the step, the pixels of its longer side, and whether there is a blur of it. */
+  pictureState(src: string): { level: number; pixels: number; blur: boolean };
+  readonly pictures: { bytes: number; pictures: number; waiting: number };
+  readonly uploads: unknown[];
   cursors(): Record<string, { x: number; y: number; name: string }>;
   toScreen(x: number, y: number): { x: number; y: number };
 }
@@ -46,7 +50,10 @@ export function exposeHooks(session: Session, editor: Editor, cursors: Cursors):
     },
     get selection() { return editor.selection.list(); },
     elements: () => session.doc.elements().map((e) => structuredClone(session.shown(e.id))),
-    pictureShown: (src) => editor.scene.bitmaps.image(src) !== undefined,
+    pictureShown: (src) => editor.scene.bitmaps.has(src),
+    pictureState: (src) => editor.scene.bitmaps.state(src),
+    get pictures() { return editor.scene.bitmaps.held; },
+    get uploads() { return editor.uploads.all().map(({ id, name, size, sent, phase, problem }) => ({ id, name, size, sent, phase, problem })); },
     cursors: () => cursors.positions(),
     toScreen: (x, y) => editor.viewport.toScreen({ x, y }),
   };

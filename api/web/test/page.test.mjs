@@ -68,7 +68,7 @@ describe('two people in a room', () => {
     await ada.page.mouse.move(720, 260);
     const [pasted] = await added(ada.page, 1, () => give(ada.page, 'paste', [PICTURES[1]]));
     for (const id of [dropped, pasted]) {
-      assert.match((await element(ada.page, id)).src, /^(data:image|\/v1\/assets\/)/);
+      assert.match((await element(ada.page, id)).src, /^(upload:|\/v1\/assets\/)/);
       for (const { page } of [ada, grace]) {
         await fact(page, 'the picture is an asset, and drawn', (id) => {
           const src = window.__kanvas.elements().find((e) => e.id === id)?.src;

@@ -144,29 +144,6 @@ describe('pictures', () => {
     await grace.page.getByTestId('room-problem').waitFor();
     await page.close();
   });
-
-  it('too large for a message are scaled down, and people are told', async () => {
-    const { page } = ada;
-    const [id] = await added(page, 1, () =>
-      page.evaluate(async () => {
-        // Noise does not compress.
-        const canvas = new OffscreenCanvas(2200, 1800);
-        const context = canvas.getContext('2d');
-        const noise = context.createImageData(2200, 1800);
-        const words = new Uint32Array(noise.data.buffer);
-        for (let i = 0, x = 1; i < words.length; i++) words[i] = (x = (Math.imul(x, 1664525) + 1013904223) >>> 0) | 0xff000000;
-        context.putImageData(noise, 0, 0);
-        const blob = await canvas.convertToBlob({ type: 'image/png' });
-        const data = new DataTransfer();
-        data.items.add(new File([blob], 'noise.png', { type: 'image/png' }));
-        document.querySelector('[data-testid=stage]').dispatchEvent(new DragEvent('drop', { dataTransfer: data, clientX: 500, clientY: 400, bubbles: true, cancelable: true }));
-      }),
-    );
-    await page.getByTestId('toasts').getByText(/noise\.png was scaled down to/).waitFor();
-    await fact(page, 'stored', (id) => window.__kanvas.elements().find((e) => e.id === id)?.src.startsWith('/v1/assets/'), id);
-    await page.keyboard.press('Delete');
-    await saved(page);
-  });
 });
 
 it('nothing went wrong unseen in any page', () => {

@@ -105,7 +105,7 @@ func (s *Server) run() error {
 	}
 	s.mu.Lock()
 	s.out.Reset()
-	s.cmd = exec.Command(path, "--port", s.addr, "--region", "auto", "--quiet", "posix", "--sidecar", filepath.Join(s.Dir, "meta"), filepath.Join(s.Dir, "objects"))
+	s.cmd = exec.Command(path, "--port", s.addr, "--region", "auto", "--cors-allow-origin", "*", "--quiet", "posix", "--sidecar", filepath.Join(s.Dir, "meta"), filepath.Join(s.Dir, "objects"))
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	err = s.cmd.Start()

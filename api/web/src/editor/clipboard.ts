@@ -1,11 +1,10 @@
-import { fetchBytes } from '../http';
 import type { Element } from '../protocol';
-import { assetPath, isAsset } from '../stage/bitmaps';
 import { bounds, measureText, union, type Point } from '../stage/geometry';
+import { isDraft } from '../uploads/uploads';
 import { isTyping } from '../util/dom';
 import { newId } from '../util/ids';
 import { copies, type Editor } from './editor';
-import { dataUrl, isMedia, placeFiles } from './pictures';
+import { isMedia, placeFiles } from './pictures';
 
 /** What Ctrl+C puts on the system's clipboard, as text: works across rooms and tabs. */
 interface Clip {
@@ -52,7 +51,7 @@ export class Clipboard {
   }
 
   private copy(event: ClipboardEvent): boolean {
-    const elements = this.editor.selectedInPaintOrder();
+    const elements = this.editor.selectedInPaintOrder().filter((e) => !isDraft(e));
     if (elements.length === 0 || getSelection()?.toString()) return false;
     const clip: Clip = { kanvas: 1, room: this.editor.session.room.id, elements };
     event.clipboardData?.setData('text/plain', JSON.stringify(clip));
@@ -77,8 +76,8 @@ export class Clipboard {
     return this.pointer() ?? this.editor.viewport.center();
   }
 
-  private async pasteElements(clip: Clip, text: string): Promise<void> {
-    const elements = clip.room === this.editor.session.room.id ? clip.elements : await Promise.all(clip.elements.map((e) => this.carry(e)));
+  private pasteElements(clip: Clip, text: string): void {
+    const { elements } = clip;
     const box = union(elements.map(bounds));
     if (!box) return;
     this.pasted = { text, times: this.pasted.text === text ? this.pasted.times + 1 : 0 };
@@ -87,16 +86,6 @@ export class Clipboard {
     const added = copies(elements, p.x - box.x - box.width / 2 + step, p.y - box.y - box.height / 2 + step);
     this.editor.setTool('select');
     this.editor.add(added);
-  }
-
-  /** From another room: its pictures are taken along, as the people here may have no right to them there. */
-  private async carry(element: Element): Promise<Element> {
-    if (typeof element.src !== 'string' || !isAsset(element.src)) return element;
-    try {
-      return { ...element, src: await dataUrl(await fetchBytes(assetPath(element.src), this.editor.session.identity.token)) };
-    } catch {
-      return element;
-    }
   }
 
   private pasteText(text: string): void {

@@ -3,6 +3,7 @@ import { bounds, measureText, union, type Point } from '../stage/geometry';
 import type { Scene } from '../stage/scene';
 import type { Viewport } from '../stage/viewport';
 import type { Session } from '../sync/session';
+import { isDraft, type Uploads } from '../uploads/uploads';
 import { Signal } from '../util/emitter';
 import { newId } from '../util/ids';
 import { Selection } from './selection';
@@ -27,7 +28,7 @@ export class Editor {
   /** The element whose text is being typed over it: not drawn meanwhile. */
   editing: string | undefined;
 
-  constructor(readonly session: Session, readonly viewport: Viewport, readonly scene: Scene) {
+  constructor(readonly session: Session, readonly viewport: Viewport, readonly scene: Scene, readonly uploads: Uploads) {
     session.doc.changed.on(() => this.selection.keep((id) => session.doc.get(id) !== undefined));
     session.roleChanged.on(() => !session.canEdit && this.setTool('select'));
   }
@@ -138,9 +139,9 @@ function neighbourBelow(elements: readonly Element[], ids: readonly string[]): s
   return elements.slice(0, Math.max(0, bottom)).findLast((e) => !chosen.has(e.id))?.id;
 }
 
-/** The same elements under new ids, moved; unknown members come along, the paint-order key does not. */
+/** The same elements under new ids, moved; unknown members come along, the paint-order key does not. What is still being sent can't be copied. */
 export function copies(elements: readonly Element[], dx: number, dy: number): Element[] {
-  return elements.map((element) => {
+  return elements.filter((e) => !isDraft(e)).map((element) => {
     const copy: Element = { ...element, id: newId(), x: (element.x ?? 0) + dx, y: (element.y ?? 0) + dy };
     delete copy.z;
     return copy;

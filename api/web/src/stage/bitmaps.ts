@@ -1,107 +1,263 @@
 import { fetchBytes, HttpError } from '../http';
 import { Signal } from '../util/emitter';
+import { imageOf, levelFor, NATURAL, shrunk, sizeOf, VARIANTS, type Picture } from './levels';
 
-/** Pictures without a user that are kept for the case that they come back (undo, scrolling, the same picture again). */
-const KEEP_UNUSED = 60;
+/** Bytes of decoded pictures that are kept; beyond, those that were not needed for longest go first. What is on the screen stays. */
+const BUDGET = 256 * 1024 * 1024;
+/** Pictures that are loaded at once. */
+const AT_ONCE = 6;
 const RETRY_FIRST = 500;
 const RETRY_MOST = 30_000;
+/** Added to the distance of what is sharper than needed already: it is made smaller when nothing else is to do. */
+const LATER = 1e9;
+
+interface Shown {
+  level: number;
+  picture: Picture;
+  bytes: number;
+  /** Nothing sharper exists. */
+  whole: boolean;
+}
 
 interface Slot {
-  users: number;
-  image?: HTMLImageElement;
-  blobUrl?: string;
+  shown?: Shown;
+  blur?: Picture;
+  /** Of the newest pass that needed it: see `begin`. */
+  pass: number;
+  wanted: number;
+  distance: number;
+  loading: boolean;
   failed?: string;
+  /** Trying again is no use. */
+  final: boolean;
   retry?: ReturnType<typeof setTimeout>;
   tries: number;
 }
 
-/** Decoded pictures by src. Assets are fetched with the token (a private room's pictures need it) and kept as blobs. */
+/** What the server says of an asset before its bytes are asked for. */
+export interface AssetInfo {
+  width?: number;
+  height?: number;
+  /** A tiny picture as a data URL. */
+  placeholder?: string;
+}
+
+/**
+ * Decoded pictures by src, each about as sharp as it is shown: what is far out comes from the server's smaller pictures. Each frame says in a
+ * pass (`begin`, `need`…, `end`) what it needs; a better picture takes the place of a worse one once it is decoded, never before. Assets are
+ * fetched with the token, as a private room's pictures need it; what is freed comes back from the browser's cache.
+ */
 export class Bitmaps {
-  /** A picture has come, or failed. */
-  readonly changed = new Signal<[string]>();
+  /** Another picture can be drawn, or none will come. */
+  readonly changed = new Signal();
   private slots = new Map<string, Slot>();
+  private locals = new Map<string, Blob>();
+  private infos = new Map<string, AssetInfo>();
+  private pass = 0;
+  private active = 0;
+  private bytes = 0;
+  private destroyed = false;
+  /** Replaced or evicted: their memory is freed, and not when the browser comes to it, once the next frame draws others. */
+  private worn: Picture[] = [];
 
   constructor(private readonly token: () => string) {}
 
-  /** Says that somebody shows src; loads it where needed. Each acquire needs a release. */
-  acquire(src: string): void {
+  begin(): void {
+    this.pass++;
+  }
+
+  /** Says that src is shown with `pixels` on its longer side (0: keep what there is), `distance` from the middle. */
+  need(src: string, pixels: number, distance: number): void {
     const slot = this.slot(src);
-    slot.users++;
-    if (!slot.image && !slot.retry) void this.load(src, slot);
+    const level = pixels > 0 ? levelFor(pixels) : 0;
+    if (slot.pass !== this.pass) Object.assign(slot, { pass: this.pass, wanted: level, distance });
+    else Object.assign(slot, { wanted: Math.max(slot.wanted, level), distance: Math.min(slot.distance, distance) });
   }
 
-  release(src: string): void {
+  end(): void {
+    for (const picture of this.worn.splice(0)) if ('close' in picture) picture.close(); // nobody draws it any more
+    this.pump();
+    this.evict();
+  }
+
+  /** The best there is to draw. Good until the next pass that does not need it. */
+  picture(src: string): Picture | undefined {
     const slot = this.slots.get(src);
-    if (!slot) return;
-    slot.users--;
-    if (slot.users <= 0) this.evict();
+    return slot?.shown?.picture ?? slot?.blur;
   }
 
-  image(src: string): HTMLImageElement | undefined {
-    return this.slots.get(src)?.image;
+  /** Whether the picture itself is there, not just its blur. */
+  has(src: string): boolean {
+    return this.slots.get(src)?.shown !== undefined;
   }
 
   failure(src: string): string | undefined {
     return this.slots.get(src)?.failed;
   }
 
-  /** The local picture of a data URL that is shown before the server has it. */
-  seed(src: string, image: HTMLImageElement): void {
-    this.slot(src).image = image;
+  /** For tests and people who look: how sharp a picture is held, and how much all of them take. */
+  state(src: string): { level: number; pixels: number; blur: boolean } {
+    const slot = this.slots.get(src);
+    return { level: slot?.shown?.level ?? 0, pixels: slot?.shown ? sizeOf(slot.shown.picture).longest : 0, blur: slot?.blur !== undefined };
+  }
+
+  get held(): { bytes: number; pictures: number; waiting: number } {
+    let [pictures, waiting] = [0, 0];
+    for (const slot of this.slots.values()) {
+      if (slot.shown) pictures++;
+      if (this.lacks(slot)) waiting++;
+    }
+    return { bytes: this.bytes, pictures, waiting };
+  }
+
+  /** The bytes behind src are here, under no address. */
+  addLocal(src: string, file: Blob): void {
+    this.locals.set(src, file);
+  }
+
+  isLocal(src: string): boolean {
+    return this.locals.has(src);
+  }
+
+  /** What is here under one src is under another from now on, without being loaded again. */
+  moveLocal(from: string, to: string): void {
+    for (const map of [this.locals, this.slots] as Map<string, unknown>[]) {
+      if (!map.has(from)) continue;
+      map.set(to, map.get(from));
+      map.delete(from);
+    }
+  }
+
+  /** The bytes behind src: from here where they are, else from the server, the smaller ones where `size` pixels are enough. */
+  async bytesOf(src: string, size = NATURAL): Promise<Blob> {
+    const local = this.locals.get(src);
+    if (local) return local;
+    const path = assetPath(src);
+    return fetchBytes(isAsset(src) && size <= VARIANTS ? `${path}?size=${size}` : path, this.token());
+  }
+
+  describe(id: string, info: AssetInfo): void {
+    const src = `/v1/assets/${id}`;
+    this.infos.set(src, info);
+    const slot = this.slots.get(src);
+    if (slot && !slot.shown) void this.blur(src, slot);
+  }
+
+  info(src: string): AssetInfo | undefined {
+    return this.infos.get(src);
   }
 
   /** After a reconnect: whatever failed for want of a server is asked for again at once. */
   retryAll(): void {
-    for (const [src, slot] of this.slots) {
-      if (slot.retry && slot.users > 0) void this.load(src, slot);
+    for (const slot of this.slots.values()) {
+      clearTimeout(slot.retry);
+      delete slot.retry;
     }
+    this.pump();
   }
 
   destroy(): void {
+    this.destroyed = true;
     for (const slot of this.slots.values()) {
       clearTimeout(slot.retry);
-      if (slot.blobUrl) URL.revokeObjectURL(slot.blobUrl);
+      this.drop(slot);
     }
     this.slots.clear();
   }
 
   private slot(src: string): Slot {
     let slot = this.slots.get(src);
-    if (!slot) this.slots.set(src, (slot = { users: 0, tries: 0 }));
+    if (!slot) {
+      this.slots.set(src, (slot = { pass: 0, wanted: 0, distance: 0, loading: false, final: false, tries: 0 }));
+      void this.blur(src, slot);
+    }
     return slot;
   }
 
-  private async load(src: string, slot: Slot): Promise<void> {
-    clearTimeout(slot.retry);
-    delete slot.retry;
+  private async blur(src: string, slot: Slot): Promise<void> {
+    const placeholder = this.infos.get(src)?.placeholder;
+    if (placeholder === undefined || slot.blur) return;
     try {
-      let url = src;
-      if (isOurs(src)) {
-        slot.blobUrl ??= URL.createObjectURL(await fetchBytes(assetPath(src), this.token()));
-        url = slot.blobUrl;
-      }
-      slot.image = await decode(url);
-      delete slot.failed;
-    } catch (error) {
-      this.failed(src, slot, error);
+      slot.blur = await imageOf(placeholder);
+      this.changed.emit();
+    } catch {
+      // The picture itself is on its way.
     }
-    this.changed.emit(src);
   }
 
-  private failed(src: string, slot: Slot, error: unknown): void {
+  private lacks(slot: Slot): boolean {
+    const { shown } = slot;
+    if (slot.pass !== this.pass || slot.wanted === 0 || slot.final || slot.retry !== undefined) return false;
+    if (!shown) return true;
+    return shown.level < slot.wanted ? !shown.whole : shown.level > slot.wanted && sizeOf(shown.picture).longest > slot.wanted;
+  }
+
+  private pump(): void {
+    while (this.active < AT_ONCE) {
+      let next: [string, Slot] | undefined;
+      let best = Infinity;
+      for (const entry of this.slots) {
+        const slot = entry[1];
+        if (slot.loading || !this.lacks(slot)) continue;
+        const distance = slot.shown && slot.shown.level > slot.wanted ? slot.distance + LATER : slot.distance;
+        if (distance < best) [next, best] = [entry, distance];
+      }
+      if (!next) return;
+      this.active++;
+      void this.load(...next).finally(() => {
+        this.active--;
+        this.pump();
+      });
+    }
+  }
+
+  private async load(src: string, slot: Slot): Promise<void> {
+    slot.loading = true;
+    const level = slot.wanted;
+    try {
+      const loaded = isOurs(src) || this.isLocal(src) ? await shrunk(await this.bytesOf(src, Math.max(level, 256)), level) : { picture: await imageOf(src), whole: true };
+      this.replace(slot, { level, bytes: sizeOf(loaded.picture).bytes, ...loaded });
+      delete slot.failed;
+      slot.tries = 0;
+    } catch (error) {
+      this.failed(slot, error);
+    } finally {
+      slot.loading = false;
+    }
+    this.changed.emit();
+  }
+
+  private replace(slot: Slot, shown: Shown): void {
+    if (this.destroyed) return;
+    this.drop(slot);
+    slot.shown = shown;
+    this.bytes += shown.bytes;
+  }
+
+  private drop(slot: Slot): void {
+    if (!slot.shown) return;
+    this.bytes -= slot.shown.bytes;
+    this.worn.push(slot.shown.picture);
+    delete slot.shown;
+  }
+
+  private failed(slot: Slot, error: unknown): void {
     slot.failed = error instanceof Error ? error.message : 'The picture can not be shown';
-    const final = !(error instanceof HttpError) || (error.status >= 400 && error.status < 500 && error.status !== 404 && error.status !== 429);
-    if (final || slot.users <= 0) return;
-    const wait = Math.min(RETRY_MOST, RETRY_FIRST * 2 ** slot.tries++);
-    slot.retry = setTimeout(() => void this.load(src, slot), wait);
+    clearTimeout(slot.retry);
+    slot.final = !(error instanceof HttpError) || !(error.temporary || error.status === 404); // what is not found may be on its way
+    if (slot.final || this.destroyed) return;
+    slot.retry = setTimeout(() => {
+      delete slot.retry;
+      this.pump();
+    }, Math.min(RETRY_MOST, RETRY_FIRST * 2 ** slot.tries++));
   }
 
   private evict(): void {
-    let unused = [...this.slots].filter(([, s]) => s.users <= 0);
-    for (const [src, slot] of unused.slice(0, Math.max(0, unused.length - KEEP_UNUSED))) {
-      clearTimeout(slot.retry);
-      if (slot.blobUrl) URL.revokeObjectURL(slot.blobUrl);
-      this.slots.delete(src);
+    if (this.bytes <= BUDGET) return;
+    const idle = [...this.slots.values()].filter((s) => s.shown && s.pass !== this.pass).sort((a, b) => a.pass - b.pass);
+    for (const slot of idle) {
+      if (this.bytes <= BUDGET) return;
+      this.drop(slot);
     }
   }
 }
@@ -121,14 +277,3 @@ export function isOurs(src: string): boolean {
 }
 
 export const isAsset = (src: string): boolean => src.startsWith('asset:') || src.startsWith('/v1/assets/');
-
-export async function decode(url: string): Promise<HTMLImageElement> {
-  const image = new Image();
-  image.src = url;
-  try {
-    await image.decode();
-  } catch {
-    throw new Error('This picture can not be decoded');
-  }
-  return image;
-}

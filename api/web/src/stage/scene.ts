@@ -5,12 +5,18 @@ import { comparePaintOrder } from '../sync/zkey';
 import { Signal } from '../util/emitter';
 import { Bitmaps } from './bitmaps';
 import { bounds, overlaps, type Box } from './geometry';
+import { ImageNode } from './nodes/image';
 import { makeNode } from './nodes/make';
 import type { ElementNode } from './nodes/node';
 import { VideoNode } from './nodes/video';
 import { Smoother } from './smoother';
 import { onThemeChange } from './theme';
 import type { Viewport } from './viewport';
+
+/** How far beyond the screen pictures are loaded, in screens; coarsely, with so many pixels; and after all that is seen (added to pixels of distance). */
+const NEAR = 0.75;
+const COARSE = 256;
+const UNSEEN = 1e6;
 
 interface Shown {
   node: ElementNode;
@@ -28,7 +34,6 @@ export class Scene {
   private shown = new Map<string, Shown>();
   private dirty = new Set<string>();
   private hidden = new Set<string>();
-  private bySrc = false;
   private smoother = new Smoother();
   private frame = 0;
   private lastFrame = 0;
@@ -40,7 +45,7 @@ export class Scene {
       session.doc.changed.on((ids) => this.touch(ids)),
       session.previews.changed.on((ids) => this.touch(ids)),
       session.connection.phases.on((phase) => phase === 'live' && this.bitmaps.retryAll()),
-      this.bitmaps.changed.on(() => ((this.bySrc = true), this.request())),
+      this.bitmaps.changed.on(() => this.request()),
       viewport.changed.on(() => this.request()),
       onThemeChange(() => this.touch(this.shown.keys())),
     ];
@@ -84,8 +89,6 @@ export class Scene {
     this.lastFrame = now;
     const dirty = this.dirty;
     this.dirty = new Set(this.smoother.ids());
-    if (this.bySrc) for (const [id, { element }] of this.shown) if (element.src !== undefined) dirty.add(id);
-    this.bySrc = false;
     for (const id of this.dirty) dirty.add(id);
     let reorder = false;
     for (const id of dirty) reorder = this.refresh(id, dt) || reorder;
@@ -115,7 +118,7 @@ export class Scene {
       present.box = bounds(element);
       return moved;
     }
-    const node = makeNode(element, { bitmaps: this.bitmaps, redraw: () => this.touch([id]), token: () => this.session.identity.token });
+    const node = makeNode(element, { bitmaps: this.bitmaps, redraw: () => this.touch([id]) });
     node.update(element);
     this.layer.add(node.group);
     this.shown.set(id, { node, element, box: bounds(element) });
@@ -131,16 +134,30 @@ export class Scene {
     });
   }
 
-  /** Moves the layer to the viewport and hides what lies outside of it. */
+  /** Moves the layer to the viewport, hides what lies outside of it, and has the pictures loaded that are seen or may be soon. */
   private place(): void {
     const { x, y, scale } = this.viewport;
     this.layer.setAttrs({ x, y, scaleX: scale, scaleY: scale });
     const visible = this.viewport.visible();
-    const margin = 40 / scale;
-    const wide = { x: visible.x - margin, y: visible.y - margin, width: visible.width + 2 * margin, height: visible.height + 2 * margin };
+    const seen = grown(visible, 40 / scale);
+    const near = grown(visible, Math.max(visible.width, visible.height) * NEAR);
+    const middle = this.viewport.center();
+    const pixels = scale * devicePixelRatio;
+    this.bitmaps.begin();
     for (const [id, { node, box }] of this.shown) {
-      const show = overlaps(box, wide) && !this.hidden.has(id);
+      const show = overlaps(box, seen) && !this.hidden.has(id);
       if (node.group.visible() !== show) node.group.visible(show);
+      if (!(node instanceof ImageNode)) continue;
+      if (show || overlaps(box, near)) {
+        const wants = node.wants(pixels);
+        const away = Math.hypot(box.x + box.width / 2 - middle.x, box.y + box.height / 2 - middle.y) * scale;
+        for (const src of wants.sources) this.bitmaps.need(src, show ? wants.pixels : Math.min(wants.pixels, COARSE), show ? away : away + UNSEEN);
+      }
+      if (show) node.paint();
+      else node.forget();
     }
+    this.bitmaps.end();
   }
 }
+
+const grown = (b: Box, by: number): Box => ({ x: b.x - by, y: b.y - by, width: b.width + 2 * by, height: b.height + 2 * by });

@@ -6,7 +6,7 @@ import { comparePaintOrder } from './zkey';
 /**
  * The canvas: the server's elements at one revision (`base`), and on top of them the changes that it has not settled (`pending`).
  * What is shown is base with every pending change applied again in order, so others' commits never undo what is being saved, and a
- * refused change disappears by dropping it.
+ * refused change disappears by dropping it. Drafts are elements that nobody else has yet.
  */
 export class CanvasDocument {
   /** Ids of elements whose shown state may differ now. */
@@ -15,6 +15,7 @@ export class CanvasDocument {
 
   private base = new Map<string, Element>();
   private view = new Map<string, Element>();
+  private drafts = new Map<string, Element>();
   private pending: Pending[] = [];
   private pendingById = new Map<string, Pending[]>();
   private ordered: Element[] | undefined;
@@ -59,6 +60,20 @@ export class CanvasDocument {
     this.removePending((p) => seqs.has(p.seq), ids);
     this.refresh(ids);
     return true;
+  }
+
+  /** Shows an element that exists in this tab alone. */
+  setDraft(element: Element): void {
+    this.drafts.set(element.id, element);
+    this.refresh(new Set([element.id]));
+  }
+
+  dropDraft(id: string): void {
+    if (this.drafts.delete(id)) this.refresh(new Set([id]));
+  }
+
+  isDraft(id: string): boolean {
+    return this.drafts.has(id);
   }
 
   addPending(pending: Pending): void {
@@ -114,7 +129,7 @@ export class CanvasDocument {
   private refresh(ids: ReadonlySet<string>): void {
     if (ids.size === 0) return;
     for (const id of ids) {
-      let element = this.base.get(id);
+      let element = this.base.get(id) ?? this.drafts.get(id);
       for (const pending of this.pendingById.get(id) ?? []) element = applyPending(element, id, pending);
       if (element) this.view.set(id, element);
       else this.view.delete(id);

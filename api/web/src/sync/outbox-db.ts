@@ -1,4 +1,5 @@
 import type { Command } from '../protocol';
+import { Database } from '../util/idb';
 
 // Waiting commands in IndexedDB: pictures make them too large for localStorage. Where the browser has no IndexedDB (some private
 // windows) they wait in memory only; `persistent()` tells.
@@ -12,30 +13,12 @@ export interface StoredEntry {
   bytes: number;
 }
 
-const STORE = 'outbox';
-let opening: Promise<IDBDatabase> | undefined;
+const outbox = new Database('kanvas', { outbox: ['room', 'client', 'seq'] }).store('outbox');
 let failed = false;
-
-function database(): Promise<IDBDatabase> {
-  opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open('kanvas', 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: ['room', 'client', 'seq'] });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  return opening;
-}
 
 async function transact<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
   try {
-    const db = await database();
-    return await new Promise<T>((resolve, reject) => {
-      const transaction = db.transaction(STORE, mode);
-      const request = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onerror = () => reject(transaction.error);
-      transaction.onabort = () => reject(transaction.error);
-    });
+    return await outbox.transact(mode, work);
   } catch (error) {
     failed = true;
     console.error('kanvas: waiting changes can not be kept across a reload', error);

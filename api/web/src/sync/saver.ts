@@ -4,6 +4,7 @@ import type { Connection } from './connection';
 import type { CanvasDocument } from './document';
 import { paintHints } from './hints';
 import { frameOf, type Outbox, type OutboxStore } from './outbox';
+import type { Session } from './session';
 import { statusOf, type Status } from './status';
 
 /** Rejects that say "not now": the command stays in the outbox and is sent again after HOLD ms. */
@@ -31,7 +32,8 @@ export class Saver {
   /** Revisions of acks whose events have not come yet, by number. */
   private acked = new Map<number, number>();
 
-  constructor(private readonly doc: CanvasDocument, readonly outbox: Outbox, private readonly connection: Connection) {
+  /** `uploading` says how many files are on their way, and how many were given up. */
+  constructor(private readonly doc: CanvasDocument, readonly outbox: Outbox, private readonly connection: Connection, private readonly uploading: Session['uploading'] = () => ({ sending: 0, failed: 0 })) {
     for (const entry of outbox.all()) doc.addPending(entry);
     connection.phases.on((phase) => {
       if (phase === 'live') this.pump();
@@ -44,6 +46,7 @@ export class Saver {
     return statusOf({
       phase: this.connection.phase,
       waiting: this.outbox.size,
+      uploads: this.uploading(),
       saved: this.savedRevision,
       held: this.held,
       refused: this.refusal,
@@ -63,6 +66,11 @@ export class Saver {
     this.pump();
     this.tell();
     return true;
+  }
+
+  /** The newest refusal that nobody has dismissed. */
+  get refused(): string | undefined {
+    return this.refusal;
   }
 
   dismissRefusal(): void {

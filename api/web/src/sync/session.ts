@@ -48,6 +48,11 @@ export class Session {
   /** Aborted when the room is closed: takes listeners off that outlive it. */
   readonly ended = new AbortController();
 
+  /** Takes changes out of a list that are not the server's business (those of drafts), before it is sent. */
+  intercept: (commands: Command[]) => Command[] = (commands) => commands;
+  /** How many files are on their way, and how many were given up. */
+  uploading: () => { sending: number; failed: number } = () => ({ sending: 0, failed: 0 });
+
   role: Role;
   sessionId = '';
   isReady = false;
@@ -67,7 +72,7 @@ export class Session {
       resume: () => (this.isReady ? this.doc.revision : undefined),
       reauthenticate: () => this.reauthenticate(),
     });
-    this.saver = new Saver(this.doc, new Outbox(slot, slot.waiting), this.connection);
+    this.saver = new Saver(this.doc, new Outbox(slot, slot.waiting), this.connection, () => this.uploading());
     this.statusChanged = this.saver.changed;
     this.notice = this.saver.notice;
     this.connection.messages.on((m) => this.receive(m));
@@ -140,7 +145,8 @@ export class Session {
    * Shows a change at once and has it saved: as one commit, all or nothing (lists longer than the server takes become several).
    * Returns false where it was not accepted: the outbox is full, or it is too large; people have been told then.
    */
-  submit(commands: Command[]): boolean {
+  submit(all: Command[]): boolean {
+    const commands = this.intercept(all);
     if (commands.length <= MAX_COMMANDS_PER_LIST) return commands.length === 0 || this.saver.submit(commands);
     const half = Math.ceil(commands.length / 2);
     return this.submit(commands.slice(0, half)) && this.submit(commands.slice(half));
@@ -165,7 +171,8 @@ export class Session {
   /** Shows values that are being dragged, here and at the others', without storing them. */
   showPreview(sets: ReadonlyMap<string, Members>): void {
     this.previews.setOwn(sets);
-    if (this.canEdit && sets.size <= MAX_PREVIEWED) this.preview.push(sets);
+    const shared = new Map([...sets].filter(([id]) => !this.doc.isDraft(id)));
+    if (this.canEdit && shared.size > 0 && shared.size <= MAX_PREVIEWED) this.preview.push(shared);
   }
 
   /** The drag is over: its result was submitted, or it was given up. */

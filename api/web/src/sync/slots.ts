@@ -1,5 +1,6 @@
 import type { Command } from '../protocol';
 import { newId } from '../util/ids';
+import { tryLock } from '../util/locks';
 import { deleteEntry, loadEntries, putEntry, type StoredEntry } from './outbox-db';
 import type { OutboxStore } from './outbox';
 
@@ -25,20 +26,6 @@ function knownClients(user: string, room: string): string[] {
     if (key?.startsWith(prefix)) found.push(key.slice(prefix.length));
   }
   return found;
-}
-
-/** Takes a lock for the life of the page; undefined where another tab has it. */
-function tryLock(name: string, wait: number): Promise<(() => void) | undefined> {
-  if (!navigator.locks) return Promise.resolve(() => undefined);
-  return new Promise((resolve) => {
-    const options: LockOptions = wait > 0 ? { signal: AbortSignal.timeout(wait) } : { ifAvailable: true };
-    navigator.locks
-      .request(name, options, (lock) => {
-        if (!lock) return resolve(undefined);
-        return new Promise<void>((release) => resolve(release));
-      })
-      .catch(() => resolve(undefined));
-  });
 }
 
 async function open(user: string, room: string, client: string, wait = 0): Promise<Slot | undefined> {

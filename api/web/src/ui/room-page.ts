@@ -16,13 +16,16 @@ import { BoxTool, LineTool, TextTool } from '../tools/draw';
 import { Gestures } from '../tools/gestures';
 import { HandTool } from '../tools/hand';
 import { SelectTool } from '../tools/select';
+import { Uploads } from '../uploads/uploads';
 import { h } from '../util/dom';
+import { Badges } from './badges';
 import { ChatPanel } from './chat-panel';
 import { roomHeader, roomCorner } from './room-header';
 import { styleBar } from './style-bar';
 import { TextEditor } from './text-editor';
 import { Toasts } from './toasts';
 import { toolbar } from './toolbar';
+import { uploadBadges } from './upload-badges';
 import { viewBar } from './view-bar';
 
 /** Milliseconds between two tries to reach the server for a room that was not opened yet. */
@@ -70,7 +73,8 @@ function build(root: HTMLElement, session: Session, identity: Identity, go: (pat
   viewport.set(viewport.width / 2, viewport.height / 2, 1);
   const scene = new Scene(session, viewport);
   stage.addLayers(scene.layer);
-  const editor = new Editor(session, viewport, scene);
+  const uploads = new Uploads(session, scene.bitmaps);
+  const editor = new Editor(session, viewport, scene, uploads);
   const handles = new TransformBox(editor, stage.overlay);
   const { overlay } = stage;
   const gestures = new Gestures(container, editor, overlay, {
@@ -83,6 +87,8 @@ function build(root: HTMLElement, session: Session, identity: Identity, go: (pat
     pen: new LineTool(editor, overlay, 'pen'),
     text: new TextTool(editor),
   });
+  const badges = new Badges(session, scene, viewport);
+  uploadBadges(uploads, badges);
   const cursors = new Cursors(session, viewport);
   const fields = h('div', { class: 'text-fields' });
   const text = new TextEditor(editor, fields);
@@ -90,7 +96,7 @@ function build(root: HTMLElement, session: Session, identity: Identity, go: (pat
   const chat = new ChatPanel(session);
   const toasts = new Toasts();
   const bars = h('div', { class: 'bottom' }, styleBar(editor), toolbar(editor));
-  page.append(cursors.root, fields, roomHeader(session, go), roomCorner(session, identity, chat, toasts), viewBar(editor), bars, chat.root, toasts.root);
+  page.append(badges.root, cursors.root, fields, roomHeader(session, go), roomCorner(session, identity, chat, toasts), viewBar(editor), bars, chat.root, toasts.root);
 
   session.notice.on((news) => toasts.show(news));
   const unbind = bindKeyboard(editor, gestures, () => chat.toggle());
@@ -103,7 +109,7 @@ function build(root: HTMLElement, session: Session, identity: Identity, go: (pat
   session.start();
   return () => {
     unbind();
-    for (const part of [clipboard, text, gestures, handles, cursors, scene, stage]) part.destroy();
+    for (const part of [clipboard, text, gestures, handles, badges, cursors, scene, stage]) part.destroy();
     delete window.__kanvas;
     session.leave();
   };

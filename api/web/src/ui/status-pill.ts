@@ -13,7 +13,7 @@ export function statusPill(session: Session): HTMLElement {
     pill.dataset['kind'] = status.kind;
     text.textContent = status.text;
     pill.title = status.text;
-    dismiss.hidden = status.kind !== 'refused';
+    dismiss.hidden = status.kind !== 'refused' || session.saver.refused === undefined;
     retry.hidden = status.kind !== 'offline';
   };
   session.statusChanged.on(show);

@@ -6,11 +6,11 @@ import { createInterface } from 'node:readline';
 /** Where clients go instead: a Worker in front of the server, which expects it at `KANVAS_BEHIND`. */
 const front = process.env.KANVAS_FRONT;
 
-/** Starts `$KANVAS_BIN serve` and waits for its "listening" line. `listen` '127.0.0.1:0' picks a free port; a later start takes the first one's. */
-export async function startServer({ data, listen = process.env.KANVAS_BEHIND ?? '127.0.0.1:0' }) {
+/** Starts `$KANVAS_BIN serve` and waits for its "listening" line. `listen` '127.0.0.1:0' picks a free port; a later start takes the first one's. `env` is added to the environment. */
+export async function startServer({ data, listen = process.env.KANVAS_BEHIND ?? '127.0.0.1:0', env = {} }) {
   const binary = process.env.KANVAS_BIN;
   if (!binary) throw new Error('KANVAS_BIN must name the server binary: run "make browser", or "go build" and set it');
-  const child = spawn(binary, ['serve', '--listen', listen, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['serve', '--listen', listen, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const log = [];
   const listening = new Promise((resolve, reject) => {
     const line = (text) => {

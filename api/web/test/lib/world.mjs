@@ -7,8 +7,13 @@ import { startServer } from './server.mjs';
 
 /** `server` may be put in place by another one on the same data: `close` ends the one that is there then. */
 export async function openWorld(name, ...names) {
+  return openWorldWith({}, name, ...names);
+}
+
+/** The same with settings of the server's, as environment variables. */
+export async function openWorldWith(env, name, ...names) {
   const data = mkdtempSync(join(tmpdir(), `kanvas-${name}-`));
-  const world = { data, server: await startServer({ data }), browser: await launch(), people: [] };
+  const world = { data, server: await startServer({ data, env }), browser: await launch(), people: [] };
   for (const who of names) world.people.push(await person(world.browser, who));
   world.close = async () => {
     await world.browser.close();

@@ -7,12 +7,12 @@ import { VideoNode } from './video';
 
 const SHAPES = new Set<unknown>(['rect', 'ellipse', 'line', 'arrow', undefined]);
 
-export function makeNode(element: Element, context: NodeContext & { token: () => string }): ElementNode {
+export function makeNode(element: Element, context: NodeContext): ElementNode {
   switch (element.type) {
     case 'image':
-      return element['isVideo'] === true ? new VideoNode(context, context.token) : new ImageNode(context);
+      return element['isVideo'] === true ? new VideoNode(context) : new ImageNode(context);
     case 'video':
-      return new VideoNode(context, context.token);
+      return new VideoNode(context);
     case 'text':
       return new TextNode(context);
     case 'note':

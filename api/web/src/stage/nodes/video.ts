@@ -1,7 +1,6 @@
 import Konva from 'konva';
 import type { Element } from '../../protocol';
-import { fetchBytes } from '../../http';
-import { assetPath, isOurs } from '../bitmaps';
+import { isOurs } from '../bitmaps';
 import { localBox } from '../geometry';
 import { ElementNode, type NodeContext } from './node';
 
@@ -15,7 +14,7 @@ export class VideoNode extends ElementNode {
   private blobUrl: string | undefined;
   private animation: Konva.Animation | undefined;
 
-  constructor(context: NodeContext, private readonly token: () => string) {
+  constructor(context: NodeContext) {
     super(context);
     Object.assign(this.video, { muted: true, loop: true, playsInline: true, preload: 'auto' });
     this.video.addEventListener('loadeddata', () => context.redraw());
@@ -59,13 +58,14 @@ export class VideoNode extends ElementNode {
 
   private async load(src: string | undefined): Promise<void> {
     this.src = src;
-    if (src === undefined) return;
-    if (!isOurs(src)) {
+    if (src === undefined || src === '') return;
+    const { bitmaps } = this.context;
+    if (!isOurs(src) && !bitmaps.isLocal(src)) {
       this.video.src = src;
       return;
     }
     try {
-      const url = URL.createObjectURL(await fetchBytes(assetPath(src), this.token()));
+      const url = URL.createObjectURL(await bitmaps.bytesOf(src));
       if (this.blobUrl) URL.revokeObjectURL(this.blobUrl);
       this.blobUrl = url;
       if (this.src === src) this.video.src = url;
