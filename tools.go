@@ -136,7 +136,7 @@ func (n *node) opLog(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// parseStream reads ROOM, user/ID or asset/ID.
+// parseStream reads ROOM, user/ID, asset/ID or spending/ID:MONTH.
 func parseStream(name string) (events.Stream, error) {
 	kind, id, ok := strings.Cut(name, "/")
 	if !ok {
@@ -144,12 +144,12 @@ func parseStream(name string) (events.Stream, error) {
 	}
 	s := events.Stream{Kind: events.Kind(kind), ID: id}
 	switch s.Kind {
-	case events.KindRoom, events.KindUser, events.KindAsset:
+	case events.KindRoom, events.KindUser, events.KindAsset, events.KindSpending:
 		if events.ValidStreamID(id) {
 			return s, nil
 		}
 	}
-	return s, fmt.Errorf("%q is no room id, user/ID or asset/ID", name)
+	return s, fmt.Errorf("%q is no room id, user/ID, asset/ID or spending/ID:MONTH", name)
 }
 
 // target is the projector that --target names, and what else there is in args.

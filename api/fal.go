@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,13 +112,13 @@ func (a *API) fal(c echo.Context) error {
 			return err
 		}
 	}
-	settle, err := a.reserveFal(r.Context(), q, call, own)
-	if err != nil {
+	settle, refused, err := a.reserveFal(c, &call, own)
+	if refused || err != nil {
 		return err
 	}
-	status := 0
-	defer func() { settle(status) }() // also where the answer is cut
-	return a.forwardFal(c, call, key, &status)
+	var answer commands.FalAnswer
+	defer func() { settle(answer) }() // also where the answer is cut
+	return a.forwardFal(c, call, key, &answer)
 }
 
 // boundFalBody refuses what is said to be too large, and bounds the rest.
@@ -253,30 +255,72 @@ func periodText(per time.Duration) string {
 	return "in " + per.String()
 }
 
-// reserveFal asks who keeps account, where somebody does, and what the call is paid for by the server.
-func (a *API) reserveFal(ctx context.Context, q *request, call commands.FalCall, own bool) (settle func(status int), err error) {
+// reserveFal asks who keeps account, where somebody does, and what the call is paid for by the server. refused: the caller has had its answer.
+func (a *API) reserveFal(c echo.Context, call *commands.FalCall, own bool) (settle func(commands.FalAnswer), refused bool, err error) {
 	if a.cfg.FalSpending == nil || own || call.Kind != commands.FalRun {
-		return func(int) {}, nil
+		return func(commands.FalAnswer) {}, false, nil
 	}
-	done, err := a.cfg.FalSpending.Reserve(ctx, q.caller(false), call)
+	if call.URL.RawQuery == "" { // else some of the input may be there
+		if call.Input, err = falInput(c.Request()); err != nil {
+			return nil, false, err
+		}
+	}
+	ctx, q := c.Request().Context(), requestOf(c)
+	done, err := a.cfg.FalSpending.Reserve(ctx, q.user, *call)
+	var refusal *domain.Error
+	switch {
+	case errors.As(err, &refusal) && refusal.Code == domain.CodeRateLimited:
+		q.code = refusal.Code
+		h := c.Response().Header()
+		h.Set("X-RateLimit-Period", "perMonth")
+		h.Set("Cache-Control", "no-store")
+		return nil, true, a.gone(c, c.String(http.StatusTooManyRequests, "Budget exceeded: "+refusal.Detail+". Add your own fal.ai API key to go on."))
+	case err != nil:
+		return nil, false, err
+	}
+	return func(answer commands.FalAnswer) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), falSettled) // also where the caller has gone
+		defer cancel()
+		done(ctx, answer)
+	}, false, nil
+}
+
+// maxFalInput is how much of an input is looked at for what decides about the price, bytes: files in it make it longer.
+const maxFalInput = 1 << 20
+
+// falInput is what a model is to be given, nil where that is not all in a short body; it is put back into the request.
+func falInput(r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 || r.ContentLength > maxFalInput {
+		return nil, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxFalInput+1))
 	if err != nil {
 		return nil, err
 	}
-	return func(status int) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), falSettled) // also where the caller has gone
-		defer cancel()
-		done(ctx, status)
-	}, nil
+	r.Body = putBack{io.MultiReader(bytes.NewReader(b), r.Body), r.Body}
+	if len(b) > maxFalInput {
+		return nil, nil
+	}
+	return b, nil
 }
 
-// forwardFal makes the call and passes its answer on as it comes. status is set to fal.ai's where there is one.
-func (a *API) forwardFal(c echo.Context, call commands.FalCall, key string, status *int) error {
+type putBack struct {
+	io.Reader
+	io.Closer
+}
+
+// forwardFal makes the call and passes its answer on as it comes. answer is set to what is known of it.
+func (a *API) forwardFal(c echo.Context, call commands.FalCall, key string, answer *commands.FalAnswer) error {
 	res, err := a.cfg.Fal.Forward(c.Request().Context(), c.Request(), call, key)
 	if err != nil {
+		answer.Unsent = errors.Is(err, commands.ErrNotSent)
 		return err
 	}
 	defer res.Body.Close()
-	*status = res.StatusCode
+	answer.Status = res.StatusCode
+	if units, err := strconv.ParseFloat(res.Header.Get("X-Fal-Billable-Units"), 64); err == nil {
+		answer.Units = units
+	}
 	h := c.Response().Header()
 	for name, values := range res.Header {
 		h[name] = values

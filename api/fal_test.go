@@ -550,17 +550,17 @@ type books struct {
 	refuse error
 }
 
-func (b *books) Reserve(_ context.Context, who commands.Caller, call commands.FalCall) (func(context.Context, int), error) {
+func (b *books) Reserve(_ context.Context, person string, call commands.FalCall) (func(context.Context, commands.FalAnswer), error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refuse != nil {
 		return nil, b.refuse
 	}
-	b.lines = append(b.lines, who.ID+" reserves "+call.Model)
-	return func(ctx context.Context, status int) {
+	b.lines = append(b.lines, person+" reserves "+call.Model+" for "+string(call.Input))
+	return func(ctx context.Context, answer commands.FalAnswer) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.lines = append(b.lines, fmt.Sprint(who.ID, " settles ", status, " ", ctx.Err()))
+		b.lines = append(b.lines, fmt.Sprint(person, " settles ", answer, " ", ctx.Err()))
 	}, nil
 }
 
@@ -577,8 +577,8 @@ func TestFalSpending(t *testing.T) {
 	w.fal("POST", falRun, ann, falPrompt).refused(502, "upstream_failed")
 	account.mu.Lock()
 	defer account.mu.Unlock()
-	const reserves = "ann reserves fal-ai/flux-kontext-lora"
-	want := []string{reserves, "ann settles 200 <nil>", reserves, "ann settles 422 <nil>", reserves, "ann settles 0 <nil>"}
+	const reserves = "ann reserves fal-ai/flux-kontext-lora for "
+	want := []string{reserves + falPrompt, "ann settles {200 0 false} <nil>", reserves + "{}", "ann settles {422 0 false} <nil>", reserves + falPrompt, "ann settles {0 0 false} <nil>"}
 	if !slices.Equal(account.lines, want) {
 		t.Errorf("%q", account.lines)
 	}
@@ -586,4 +586,35 @@ func TestFalSpending(t *testing.T) {
 	account.mu.Unlock()
 	w.fal("POST", falRun, ann, falPrompt).refused(403, "forbidden")
 	account.mu.Lock()
+}
+
+// TestFalSpendingSees: whoever keeps account sees what decides about the price, or that it can't be seen; and what fal.ai billed.
+func TestFalSpendingSees(t *testing.T) {
+	account := &books{}
+	w, s := falWorld(t, many, func(c *Config) { c.FalSpending = account })
+	ann := w.signed(t, "ann")
+	long := `{"prompt":"` + strings.Repeat("x", maxFalInput) + `"}`
+	w.fal("POST", falRun, ann, long).ok(200)
+	w.fal("POST", falRun+"?num_images=4", ann, falPrompt).ok(200)
+	s.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("X-Fal-Billable-Units", "2.5")
+		return false
+	})
+	w.fal("POST", falRun, "", falPrompt).ok(200)
+	if got := s.Requests()[0].Body; got != long {
+		t.Errorf("%d of %d bytes arrived", len(got), len(long))
+	}
+	account.mu.Lock()
+	const blind = "ann reserves fal-ai/flux-kontext-lora for "
+	want := []string{blind, "ann settles {200 0 false} <nil>", blind, "ann settles {200 0 false} <nil>",
+		" reserves fal-ai/flux-kontext-lora for " + falPrompt, " settles {200 2.5 false} <nil>"}
+	if !slices.Equal(account.lines, want) {
+		t.Errorf("%.200q", account.lines)
+	}
+	account.refuse = domain.Errorf(domain.CodeRateLimited, "your budget is used up")
+	account.mu.Unlock()
+	a := w.fal("POST", falRun, ann, falPrompt)
+	if a.status != 429 || !strings.Contains(string(a.body), "your budget is used up") || a.header.Get("X-RateLimit-Period") != "perMonth" {
+		t.Errorf("%d %v %s", a.status, a.header, a.body)
+	}
 }

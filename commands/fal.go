@@ -22,11 +22,19 @@ type FalCall struct {
 	URL    *url.URL
 	Kind   FalKind
 	Model  string // of FalRun, such as "fal-ai/flux-kontext-lora/text-to-image"
+	Input  []byte // of FalRun: the JSON that the model is given; nil: not known
+}
+
+// FalAnswer is what a call came to.
+type FalAnswer struct {
+	Status int     // of fal.ai's answer; 0: none came, or not all of what was sent arrived
+	Units  float64 // that fal.ai says it billed, of those that the model is priced by; 0: it didn't say
+	Unsent bool    // nothing can have arrived
 }
 
 // FalSpending keeps account of calls that are paid for with the server's key. All methods may be called concurrently.
 type FalSpending interface {
-	// Reserve takes what the call may cost from the person's and the server's budgets before it is made; a *domain.Error refuses the call.
-	// settle must be called once when it is over, with the status of fal.ai's answer, or 0 where nothing is known to have come of it.
-	Reserve(ctx context.Context, who Caller, call FalCall) (settle func(ctx context.Context, status int), err error)
+	// Reserve takes what the call may cost from the person's and the server's budgets before it is made; a *domain.Error refuses the call. person is a
+	// user's id, "" for who is nobody. settle must be called once when it is over.
+	Reserve(ctx context.Context, person string, call FalCall) (settle func(ctx context.Context, answer FalAnswer), err error)
 }

@@ -128,12 +128,13 @@ type Spend struct {
 
 // Spending keeps account of money, in millionths of a US dollar. Methods may be called concurrently, on several nodes.
 type Spending interface {
-	// Estimate is the most that a run may cost; Cost what it did, by what it gave.
+	// Estimate is the most that a run may cost; Cost what it did, by what was billed or, where units is 0, by what it gave.
 	Estimate(model string, input json.RawMessage) int64
-	Cost(model string, input, output json.RawMessage) int64
+	Cost(model string, input, output json.RawMessage, units float64) int64
 	// Reserve takes the amount from the budgets, once for an ID; a *domain.Error says which is used up and when it opens.
 	Reserve(ctx context.Context, s Spend) error
-	// Settle ends the reservation: cost was spent of it, 0 gives all back. Again, or for an ID that has none, it changes nothing.
+	// Settle ends the reservation: cost was spent of it, 0 gives all back. Again, or for an ID that has none, it changes nothing; with another cost
+	// within a day that one counts instead.
 	Settle(ctx context.Context, s Spend, cost int64) error
 }
 

@@ -55,6 +55,9 @@ const (
 	AssetDeleted         Type = "asset.deleted"
 )
 
+// Event types of spending streams.
+const SpendingRecorded Type = "spending.recorded"
+
 // Cause says why element events happened when it was not a plain edit.
 type Cause string
 

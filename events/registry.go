@@ -96,6 +96,7 @@ var registry = func() map[Type]*definition {
 		define[AssetMarkedUnusedData](AssetMarkedUnused),
 		define[AssetUsedAgainData](AssetUsedAgain),
 		define[AssetDeletedData](AssetDeleted),
+		define[SpendingRecordedData](SpendingRecorded),
 	} {
 		m[d.typ] = d
 	}

@@ -128,6 +128,11 @@ var samplePayloads = map[Type][]any{
 	AssetMarkedUnused: {&AssetMarkedUnusedData{DeleteAfter: sampleAt}},
 	AssetUsedAgain:    {&AssetUsedAgainData{}},
 	AssetDeleted:      {&AssetDeletedData{}},
+	SpendingRecorded: {
+		&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000c", User: "user_1", Model: "fal-ai/flux-kontext-lora", Estimate: 140_000, Cost: 35_000,
+			At: sampleAt, Outcome: "done", DurationMS: 2_300},
+		&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000d", Model: "fal-ai/evf-sam", Estimate: 10_000, At: sampleAt, Outcome: "refused"},
+	},
 }
 
 // sampleOld holds data of versions that are not written any more, and what it is today.

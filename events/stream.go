@@ -10,6 +10,8 @@ const (
 	KindRoom  Kind = "room"
 	KindUser  Kind = "user"
 	KindAsset Kind = "asset"
+
+	KindSpending Kind = "spending"
 )
 
 // Stream names one sequence of commits. IDs are 1–128 of `A-Z a-z 0-9 _ - :`; see ValidStreamID.
@@ -18,10 +20,12 @@ type Stream struct {
 	ID   string
 }
 
-// Room, User and Asset name the stream of one room, user or asset.
+// Room, User, Asset and Spending name the stream of one room, user, asset or of what a person's calls cost in a month.
 func Room(id string) Stream  { return Stream{KindRoom, id} }
 func User(id string) Stream  { return Stream{KindUser, id} }
 func Asset(id string) Stream { return Stream{KindAsset, id} }
+
+func Spending(id string) Stream { return Stream{KindSpending, id} }
 
 func (s Stream) String() string { return fmt.Sprintf("%s/%s", s.Kind, s.ID) }
 

@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,14 +104,17 @@ func checkRedirect(to *http.Request, via []*http.Request) error {
 }
 
 // Forward makes the call of in, with ownKey where one is given and else the server's. The answer's headers are those that may be passed on, its body
-// is bounded and shows no key of the server. The caller closes it. Errors are a *domain.Error; ctx ends the call and the reading of its answer.
+// is bounded and shows no key of the server. The caller closes it. Errors are a *domain.Error, and commands.ErrNotSent too where nothing can have
+// arrived; ctx ends the call and the reading of its answer.
 func (p *Proxy) Forward(ctx context.Context, in *http.Request, call commands.FalCall, ownKey string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	out, err := p.request(ctx, in, call, ownKey)
 	if err != nil {
 		cancel(nil)
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", commands.ErrNotSent, err)
 	}
+	var connected atomic.Bool // from then on something may be sent
+	out = out.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}))
 	began := time.Now()
 	res, err := p.http.Do(out)
 	p.observe(call.Kind, res, time.Since(began))
@@ -121,6 +126,9 @@ func (p *Proxy) Forward(ctx context.Context, in *http.Request, call commands.Fal
 	}
 	if err != nil {
 		err = p.failed(ctx, call, err)
+		if !connected.Load() {
+			err = fmt.Errorf("%w: %w", commands.ErrNotSent, err)
+		}
 		cancel(nil)
 		return nil, err
 	}

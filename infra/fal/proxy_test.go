@@ -287,6 +287,21 @@ func TestPrivateNames(t *testing.T) {
 	if len(asked) == 0 {
 		t.Error("the resolver was not asked, so nothing was tried")
 	}
+	if !errors.Is(err, commands.ErrNotSent) {
+		t.Errorf("%v does not say that nothing was sent", err)
+	}
+}
+
+// TestForwardSaysWhatWasNotSent: an answer that is lost is not the same as a call that was never made.
+func TestForwardSaysWhatWasNotSent(t *testing.T) {
+	p, s, _ := standIn(t)
+	s.Fault(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
+	if _, err := forward(t, p, "POST", runURL, `{"prompt":"x"}`, ""); err == nil || errors.Is(err, commands.ErrNotSent) {
+		t.Errorf("an answer that was lost: %v", err)
+	}
+	if _, err := forward(t, p, "POST", runURL, `{"prompt":"x"}`, "", "X-Fal-Queue-Priority", "low", "X-Fal-Queue-Priority", "high"); !errors.Is(err, commands.ErrNotSent) {
+		t.Errorf("a call that was refused here: %v", err)
+	}
 }
 
 // answerPrivate says 127.0.0.1 to every question, until conn is closed.

@@ -11,20 +11,33 @@ import (
 	"github.com/infinite-kanvas/kanvas/commands"
 )
 
-const ledgerBucket = "KANVAS_QUOTA"
+// The ledgers' buckets.
+const (
+	ledgerBucket  = "KANVAS_QUOTA"
+	budgetsBucket = "KANVAS_BUDGETS"
+)
 
 var _ commands.Ledger = (*Ledger)(nil)
 
-// Ledger keeps documents of people in a JetStream KV bucket in files. Safe for concurrent use.
+// Ledger keeps documents in a JetStream KV bucket in files. Safe for concurrent use.
 type Ledger struct{ kv jetstream.KeyValue }
 
-// OpenLedger makes or finds the bucket.
+// OpenLedger makes or finds the ledger of bytes of assets, by person.
 func (s *Store) OpenLedger(ctx context.Context) (*Ledger, error) {
+	return s.openLedger(ctx, ledgerBucket, "Kanvas: bytes of assets by person")
+}
+
+// OpenBudgets makes or finds the ledger of money, by account.
+func (s *Store) OpenBudgets(ctx context.Context) (*Ledger, error) {
+	return s.openLedger(ctx, budgetsBucket, "Kanvas: money spent by account")
+}
+
+func (s *Store) openLedger(ctx context.Context, bucket, about string) (*Ledger, error) {
 	kv, err := s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: ledgerBucket, Description: "Kanvas: bytes of assets by person", History: 1, Storage: jetstream.FileStorage, Replicas: s.Replicas(),
+		Bucket: bucket, Description: about, History: 1, Storage: jetstream.FileStorage, Replicas: s.Replicas(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("jetstream: quota: %w", err)
+		return nil, fmt.Errorf("jetstream: ledger %s: %w", bucket, err)
 	}
 	return &Ledger{kv}, nil
 }
@@ -40,7 +53,7 @@ func (l *Ledger) Get(ctx context.Context, person string) ([]byte, uint64, error)
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("jetstream: quota: %w", err)
+		return nil, 0, fmt.Errorf("jetstream: ledger: %w", err)
 	}
 	return e.Value(), e.Revision(), nil
 }
@@ -55,7 +68,7 @@ func (l *Ledger) Put(ctx context.Context, person string, doc []byte, version uin
 		return commands.ErrSequence
 	}
 	if err != nil {
-		return fmt.Errorf("jetstream: quota: %w", err)
+		return fmt.Errorf("jetstream: ledger: %w", err)
 	}
 	return nil
 }
@@ -64,7 +77,7 @@ func (l *Ledger) Put(ctx context.Context, person string, doc []byte, version uin
 func (l *Ledger) People(ctx context.Context, yield func(person string) bool) error {
 	keys, err := l.kv.ListKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("jetstream: quota: %w", err)
+		return fmt.Errorf("jetstream: ledger: %w", err)
 	}
 	defer func() { _ = keys.Stop() }() // nothing is lost by a listing that does not end well
 	for k := range keys.Keys() {

@@ -14,7 +14,7 @@ const (
 	livePrefix  = "live."   // the same, republished after they are stored
 )
 
-var kinds = []events.Kind{events.KindRoom, events.KindUser, events.KindAsset}
+var kinds = []events.Kind{events.KindRoom, events.KindUser, events.KindAsset, events.KindSpending}
 
 // StreamName is the JetStream stream of a partition.
 func StreamName(partition int) string { return "KANVAS_" + strconv.Itoa(partition) }

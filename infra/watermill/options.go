@@ -91,7 +91,7 @@ func check(hs []Handler) error {
 		}
 		seen[h.Name] = true
 		for _, k := range h.Kinds {
-			if k != events.KindRoom && k != events.KindUser && k != events.KindAsset {
+			if k != events.KindRoom && k != events.KindUser && k != events.KindAsset && k != events.KindSpending {
 				return fmt.Errorf("handlers: %s: no kind %q", h.Name, k)
 			}
 		}

@@ -1,0 +1,87 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Run sweeps from time to time until ctx ends.
+func (b *Budgets) Run(ctx context.Context) error {
+	for {
+		n, err := b.Sweep(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			b.cfg.Logger.Warn("budgets_sweep", slog.String("error", err.Error()))
+		case n > 0:
+			b.cfg.Logger.Info("budgets_swept", slog.Int("settled", n))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(sweepEvery):
+		}
+	}
+}
+
+// Sweep settles what was held by those who are gone: generations by what became of them, calls as if they had been made, since that may be. It goes on
+// past what fails, and says how many it settled.
+func (b *Budgets) Sweep(ctx context.Context) (settled int, err error) {
+	var errs []error
+	err = b.cfg.Ledger.People(ctx, func(of string) bool {
+		account := Account(of)
+		if _, ok := account.person(); ok || account == anonymousAccount {
+			n, err := b.sweepAccount(ctx, account)
+			settled += n
+			errs = append(errs, err)
+		}
+		return ctx.Err() == nil
+	})
+	b.metrics.swept.Add(float64(settled))
+	return settled, errors.Join(append(errs, err)...)
+}
+
+func (b *Budgets) sweepAccount(ctx context.Context, of Account) (settled int, err error) {
+	a, _, err := b.read(ctx, of)
+	if err != nil {
+		return 0, err
+	}
+	person, _ := of.person()
+	now := b.cfg.Clock()
+	var errs []error
+	for id, h := range a.Held {
+		if h.At > now {
+			continue
+		}
+		done, err := b.sweepSpend(ctx, Spend{ID: id, Person: person, Room: h.Room, Model: h.Model, Amount: h.Amount}, &h)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sweep spend %s of %s: %w", id, of, err))
+		}
+		if done {
+			settled++
+		}
+	}
+	return settled, errors.Join(errs...)
+}
+
+// sweepSpend settles one spend, where nobody else will.
+func (b *Budgets) sweepSpend(ctx context.Context, s Spend, h *heldSpend) (done bool, err error) {
+	if h.Call {
+		return true, b.finishCall(ctx, s, CallUnknown, s.Amount, h.At-callDue.Milliseconds(), 0)
+	}
+	if b.cfg.Outcome == nil {
+		return false, nil
+	}
+	o, err := b.cfg.Outcome(ctx, s.Room, s.ID)
+	if err != nil || o.Known && !o.Final {
+		return false, err
+	}
+	if !o.Known { // its request never came to be
+		o.Cost = 0
+	}
+	return true, b.Settle(ctx, s, o.Cost)
+}
