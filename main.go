@@ -58,13 +58,15 @@ Whoever holds the token acts as that user until it expires.`, opening, token},
 		{"edge-key", "", "print the key by which the Worker checks tokens", `A secret: pipe it into wrangler secret put TOKEN_KEY. With it the Worker refuses forged and expired tokens before
 this server hears of them. Whoever has it can sign in as anybody.`, []string{"data"}, edgeKey},
 		{"log", "ROOM", "print a room's commits, one JSON line each", `Prints what the log holds: revisions, events, sums. Personal text stays sealed.
-Takes user/ID and asset/ID for the streams of people and assets.`, opening, remote("log")},
+Takes user/ID, asset/ID and spending/ID:MONTH for the streams of people, of assets and of what calls cost.`, opening, remote("log")},
 		{"rebuild", "[PROJECTION]", "make the tables again from the log", `Builds shadow tables beside the live ones, compares the digests and swaps them in one transaction; readers
 never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
 		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
 and is shown by nothing still. A server does this by itself once a day. Prints one JSON line for each.`, opening, remote("assets")},
+		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model.
+Entries are in the log; prices are those of --fal-prices, or what fal.ai said it billed.`, opening, remote("spending")},
 		{"copy", "", "bring pictures and tables to Cloudflare, or back", `Copies what the object store of the source has and that of the target lacks, compares every copy and, at the end, both stores' digests; then the
 tables of the target are made from the log and proved. Stopped at any point, it goes on where it was when it is called again. Works while
 a server runs: what is made meanwhile comes with the next call. Nothing is deleted anywhere. Cache entries come by themselves.`, opening, copyStores},
@@ -109,6 +111,10 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "assets":
 		fs.Bool("dry-run", false, "only say what would be done")
+	case "spending":
+		fs.String("month", "", "such as 2026-01; empty: this one")
+		fs.String("user", "", "only what this person spent")
+		fs.String("room", "", "only what was spent in this room")
 	case "copy":
 		fs.String("from", "", "local or cloudflare")
 		fs.String("to", "", "cloudflare or local")

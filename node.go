@@ -50,6 +50,7 @@ type node struct {
 	r2      *r2.Bucket       // nil: objects are in a directory
 	intake  commands.Intake
 	ledger  *jetstream.Ledger
+	budgets *commands.Budgets
 	tables  *sqlite.Store
 
 	cloudflare *cloudflare.Client  // nil until something needs it
@@ -82,7 +83,7 @@ func openNode(ctx context.Context, cfg config.Config, logs io.Writer) (*node, er
 	n := &node{cfg: cfg, logger: telemetry.Logger(logs, cfg.LogLevel), reg: prometheus.NewRegistry(), out: logs}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	for _, step := range []func(context.Context) error{n.openLock, n.openLog, n.openStores, n.openTables, n.openRooms, n.openD1} {
+	for _, step := range []func(context.Context) error{n.openLock, n.openLog, n.openStores, n.openTables, n.openRooms, n.openBudgets, n.openD1} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}

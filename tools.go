@@ -84,7 +84,7 @@ func (n *node) opPerson(ctx context.Context, args []string, _ io.Writer) error {
 func remote(op string) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
 		var flags []string
-		for _, name := range []string{"room", "target", "dry-run"} {
+		for _, name := range []string{"room", "target", "dry-run", "month", "user"} {
 			if f := c.fs.Lookup(name); f != nil && f.Value.String() != "" {
 				flags = append(flags, "--"+name+"="+f.Value.String())
 			}
@@ -108,7 +108,7 @@ func runOp(ctx context.Context, c *call, op string, args []string) error {
 
 // ops are the operations that the control socket and the tools run on an open node.
 func (n *node) ops() map[string]control.Op {
-	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth, "person": n.opPerson, "assets": n.opAssets}
+	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth, "person": n.opPerson, "assets": n.opAssets, "spending": n.opSpending}
 }
 
 // opLog prints the commits of a stream as they are stored.

@@ -215,11 +215,11 @@ func newBudgetMetrics(reg prometheus.Registerer) budgetMetrics {
 
 // kindOf is the bounded label of metrics.
 func kindOf(a Account) string {
-	switch {
-	case a == ServerAccount, a == anonymousAccount:
-		return string(a)
-	case len(a) > len(roomPrefix) && string(a[:len(roomPrefix)]) == roomPrefix:
+	switch user, room := a.Of(); {
+	case user != "":
+		return "user"
+	case room != "":
 		return "room"
 	}
-	return "user"
+	return string(a)
 }

@@ -27,13 +27,13 @@ type Account string
 // ServerAccount is that of everybody together.
 const ServerAccount Account = "server"
 
-// anonymousAccount is that of all who are nobody: their addresses are not kept, and the server's budget is theirs.
-const anonymousAccount Account = "anonymous"
+// AnonymousAccount is that of all who are nobody: their addresses are not kept, and the server's budget is theirs.
+const AnonymousAccount Account = "anonymous"
 
 // UserAccount and RoomAccount are those of one person and one room.
 func UserAccount(person string) Account {
 	if person == "" || (domain.Actor{ID: person}).Anonymous() {
-		return anonymousAccount
+		return AnonymousAccount
 	}
 	return Account(userPrefix + person)
 }
@@ -45,6 +45,17 @@ const (
 	userPrefix = "user/"
 	roomPrefix = "room/"
 )
+
+// Of is the user or the room whose account it is; of others both are "".
+func (a Account) Of() (user, room string) {
+	if user, ok := a.person(); ok {
+		return user, ""
+	}
+	if room, ok := strings.CutPrefix(string(a), roomPrefix); ok {
+		return "", room
+	}
+	return "", ""
+}
 
 // person is the user whose account it is.
 func (a Account) person() (id string, ok bool) { return strings.CutPrefix(string(a), userPrefix) }
@@ -119,7 +130,7 @@ type budget struct {
 func (b *Budgets) budgetsOf(s *Spend) []budget {
 	l := &b.cfg.Limits
 	list := []budget{{UserAccount(s.Person), l.User, "your"}}
-	if list[0].account == anonymousAccount {
+	if list[0].account == AnonymousAccount {
 		list[0].limit = NoBudget
 	}
 	if s.Room != "" {

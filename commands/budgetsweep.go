@@ -34,7 +34,7 @@ func (b *Budgets) Sweep(ctx context.Context) (settled int, err error) {
 	var errs []error
 	err = b.cfg.Ledger.People(ctx, func(of string) bool {
 		account := Account(of)
-		if _, ok := account.person(); ok || account == anonymousAccount {
+		if _, ok := account.person(); ok || account == AnonymousAccount {
 			n, err := b.sweepAccount(ctx, account)
 			settled += n
 			errs = append(errs, err)

@@ -61,7 +61,7 @@ func (b falCalls) outcomeOf(s *Spend, call FalCall, answer FalAnswer) (outcome s
 // held.
 func (b *Budgets) finishCall(ctx context.Context, s Spend, outcome string, cost, began, ms int64) error {
 	d := &events.SpendingRecordedData{ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: cost, At: began, Outcome: outcome, DurationMS: max(ms, 0)}
-	if UserAccount(s.Person) != anonymousAccount {
+	if UserAccount(s.Person) != AnonymousAccount {
 		d.User = s.Person
 	}
 	e := events.Event{Type: events.SpendingRecorded, Actor: domain.SystemID, Payload: d}

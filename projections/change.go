@@ -197,6 +197,8 @@ func belongs(t events.Type, kind events.Kind) bool {
 	case events.AssetStored, events.AssetAttached, events.AssetUploadRequested, events.AssetFailed, events.AssetProcessed,
 		events.AssetMarkedUnused, events.AssetUsedAgain, events.AssetDeleted:
 		return kind == events.KindAsset
+	case events.SpendingRecorded:
+		return kind == events.KindSpending
 	default:
 		return kind == events.KindRoom
 	}

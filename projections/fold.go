@@ -14,6 +14,7 @@ type fold struct {
 	assets   ordered[assetDelta]
 	comments ordered[commentDelta]
 	invites  ordered[inviteDelta]
+	spending ordered[spendingRow]
 
 	userStubs, roomStubs ordered[struct{}]
 
@@ -53,6 +54,8 @@ func (f *fold) add(ch *change) {
 		f.addUser(ch)
 	case events.KindAsset:
 		f.addAsset(ch)
+	case events.KindSpending:
+		f.addSpending(ch)
 	}
 }
 

@@ -160,7 +160,7 @@ const Tables = "tables"
 
 // TableNames are the tables of the projection, parents before children.
 func TableNames() []string {
-	return []string{"users", "rooms", "assets", "room_participants", "invites", "canvas_states", "chat_messages", "comments", "asset_rooms", "room_snapshots"}
+	return []string{"users", "rooms", "assets", "room_participants", "invites", "canvas_states", "chat_messages", "comments", "asset_rooms", "room_snapshots", "spending"}
 }
 
 // RoomTables are those of TableNames whose rows belong to one room's stream, in the column room_id.

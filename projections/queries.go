@@ -27,6 +27,8 @@ type Queries interface {
 	RoomAssets(ctx context.Context, room, after string, limit int) ([]AssetRow, error)
 	// StoredAssets returns all assets that can be served, likewise.
 	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
+	// Spending sums up, in the order of months, people and models.
+	Spending(ctx context.Context, f SpendingFilter) ([]SpendingRow, error)
 	// NewestSnapshot returns where the newest snapshot of a room at or below revision (0: any) is; ok is false where there is none.
 	NewestSnapshot(ctx context.Context, room string, revision uint64) (row SnapshotRow, ok bool, err error)
 	// RoomsNeedingCheckpoint returns the rooms in which something happened since their last checkpoint, sorted by id, those after the id

@@ -76,6 +76,12 @@ var (
 	attachedSQL       = &template{"INSERT INTO {t}asset_rooms (asset_id, room_id, revision, created_at) VALUES ", "(?, ?, ?, ?)",
 		" ON CONFLICT (asset_id, room_id) DO NOTHING", 4}
 
+	spendingSQL = &template{
+		"INSERT INTO {t}spending (id, stream, revision, user_id, model, estimate, cost, outcome, duration_ms, created_at) VALUES ",
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		` ON CONFLICT (id) DO UPDATE SET stream = excluded.stream, revision = excluded.revision, user_id = excluded.user_id, model = excluded.model,
+ estimate = excluded.estimate, cost = excluded.cost, outcome = excluded.outcome, duration_ms = excluded.duration_ms, created_at = excluded.created_at`, 10}
+
 	parkSQL = &template{"INSERT INTO parked (projection, stream, partition, seq, reason, at) VALUES ", "(?, ?, ?, ?, ?, ?)",
 		" ON CONFLICT (projection, stream) DO NOTHING", 6}
 )
@@ -93,6 +99,7 @@ func (f *fold) statements(prefix string) []Statement {
 	f.emitInvites(e)
 	f.emitComments(e)
 	f.emitAssets(e)
+	f.emitSpending(e)
 	return e.out
 }
 

@@ -154,7 +154,7 @@ func settings() []setting {
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
-	return slices.Concat(all, assetSettings(), cloudflareSettings(), clerkSettings(), falSettings())
+	return slices.Concat(all, assetSettings(), cloudflareSettings(), clerkSettings(), falSettings(), spendingSettings())
 }
 
 func join(list []string) string { return strings.Join(list, ",") }

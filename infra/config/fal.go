@@ -16,6 +16,9 @@ type Fal struct {
 	Models []string          // that may be run with Key, each with all below it; "*": all
 	Limits []commands.Window // calls of a person, shortest first
 	Budget int               // calls of everybody together, a day
+
+	Prices  commands.Prices
+	Budgets commands.BudgetLimits
 }
 
 // defaultFal allows the models that the front end runs.
@@ -27,6 +30,7 @@ func defaultFal() Fal {
 		},
 		Limits: []commands.Window{{Max: 5, Per: time.Minute}, {Max: 15, Per: time.Hour}, {Max: 50, Per: 24 * time.Hour}},
 		Budget: 1_000,
+		Prices: commands.DefaultPrices(), Budgets: defaultBudgets(),
 	}
 }
 

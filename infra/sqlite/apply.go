@@ -95,6 +95,8 @@ var revisionOf = map[events.Kind]string{
 	events.KindRoom:  "SELECT revision FROM rooms WHERE id = ?",
 	events.KindUser:  "SELECT revision FROM users WHERE id = ?",
 	events.KindAsset: "SELECT revision FROM assets WHERE id = ?",
+
+	events.KindSpending: "SELECT coalesce(max(revision), 0) FROM spending WHERE stream = ?",
 }
 
 // Revision implements projections.Store.

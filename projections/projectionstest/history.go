@@ -96,6 +96,8 @@ func (h *History) Step() {
 		h.stepUser()
 	case n < 9:
 		h.stepAsset()
+	case n < 11:
+		h.stepSpending()
 	default:
 		h.stepRoom()
 	}
@@ -170,6 +172,21 @@ func (h *History) stepAsset() {
 		case 3:
 			h.Log.Append(s, h.tick(), "system", &events.AssetDeletedData{})
 		}
+	}
+}
+
+// stepSpending writes down a call, and some again with another cost.
+func (h *History) stepSpending() {
+	h.n++
+	user := []string{"", h.user()}[h.rand.IntN(2)]
+	d := events.SpendingRecordedData{ID: fmt.Sprintf("call-%d", h.n), User: user, Model: "fal-ai/evf-sam", Estimate: 10_000, Cost: h.rand.Int64N(10_000),
+		At: h.tick(), Outcome: "done", DurationMS: h.rand.Int64N(2) * 700}
+	s := events.Spending(user + ":2026-01")
+	h.Log.Append(s, h.tick(), "system", &d)
+	if h.rand.IntN(4) == 0 {
+		again := d
+		again.Cost, again.Outcome = 0, "refused"
+		h.Log.Append(s, h.tick(), "system", &again)
 	}
 }
 

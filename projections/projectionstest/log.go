@@ -273,6 +273,8 @@ func typeOf(payload any) events.Type {
 		return events.AssetMarkedUnused
 	case *events.AssetUsedAgainData:
 		return events.AssetUsedAgain
+	case *events.SpendingRecordedData:
+		return events.SpendingRecorded
 	case *events.AssetDeletedData:
 		return events.AssetDeleted
 	}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/projections"
+)
+
+// openBudgets opens the accounts of what is spent at fal.ai.
+func (n *node) openBudgets(ctx context.Context) error {
+	ledger, err := n.log.OpenBudgets(ctx)
+	if err != nil {
+		return err
+	}
+	n.budgets = commands.NewBudgets(commands.BudgetConfig{
+		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Booked: n.booked, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
+	})
+	return nil
+}
+
+// booked is what the lists say of an account, in this month and the one before, once they have got as far as the log is now.
+func (n *node) booked(ctx context.Context, of commands.Account) (b commands.Booked, err error) {
+	if err := n.runner.WaitHead(ctx); err != nil {
+		return b, err
+	}
+	now := time.Now().UTC()
+	f := projections.SpendingFilter{From: time.Date(now.Year(), now.Month()-1, 1, 0, 0, 0, 0, time.UTC).UnixMilli(), To: now.Add(time.Hour).UnixMilli()}
+	f.User, f.Room = of.Of()
+	rows, err := n.tables.Spending(ctx, f)
+	if err != nil {
+		return b, err
+	}
+	b.Months = map[string]int64{}
+	for i := range rows {
+		if of != commands.AnonymousAccount || rows[i].UserID == "" {
+			b.Months[rows[i].Month] += rows[i].Cost
+		}
+	}
+	return b, nil
+}
+
+// startBudgets sweeps the accounts until the node closes.
+func (n *node) startBudgets() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- n.budgets.Run(ctx) }()
+	n.onClose("budgets", func(context.Context) error { stop(); return <-ended })
+}
+
+// spendingLine is a line of kanvas spending.
+type spendingLine struct {
+	Month   string  `json:"month"`
+	User    string  `json:"user,omitempty"`
+	Model   string  `json:"model"`
+	Source  string  `json:"source"`
+	Count   int     `json:"count"`
+	Kept    int     `json:"kept,omitempty"`
+	Dollars float64 `json:"dollars"`
+}
+
+// opSpending is kanvas spending.
+func (n *node) opSpending(ctx context.Context, args []string, out io.Writer) error {
+	month := time.Now().UTC().Format(monthForm)
+	var f projections.SpendingFilter
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		switch name {
+		case "--month":
+			month = value
+		case "--user":
+			f.User = value
+		case "--room":
+			f.Room = value
+		default:
+			return fmt.Errorf("spending: %q is not one of its arguments (see kanvas spending --help)", arg)
+		}
+	}
+	first, err := time.Parse(monthForm, month)
+	if err != nil {
+		return fmt.Errorf("spending: --month %q is not a month such as 2026-01", month)
+	}
+	f.From, f.To = first.UnixMilli(), first.AddDate(0, 1, 0).UnixMilli()
+	rows, err := n.tables.Spending(ctx, f)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range rows {
+		errs = append(errs, json.NewEncoder(out).Encode(spendingLine{r.Month, r.UserID, r.Model, r.Source, r.Count, r.Kept, float64(r.Cost) / commands.Micros}))
+	}
+	return errors.Join(errs...)
+}
+
+const monthForm = "2006-01"
