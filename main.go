@@ -64,7 +64,7 @@ never see half. With --room only that room's rows are made again (and a parked r
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
 		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
-and is shown by nothing still. A server does this by itself once a day. Prints one JSON line for each.`, opening, remote("assets")},
+and is shown by nothing still. A server does this by itself every KANVAS_UNUSED_EVERY. Prints one JSON line for each.`, opening, remote("assets")},
 		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model.
 Entries are in the log; prices are those of --fal-prices, or what fal.ai said it billed.`, opening, remote("spending")},
 		{"copy", "", "bring pictures and tables to Cloudflare, or back", `Copies what the object store of the source has and that of the target lacks, compares every copy and, at the end, both stores' digests; then the

@@ -36,7 +36,7 @@ func (n *node) startUploads() {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for what, run := range map[string]func(context.Context) error{
-		"uploads": n.uploads.Run, "unused": func(ctx context.Context) error { return n.uploads.RunUnused(ctx, n.unused(false)) },
+		"uploads": n.uploads.Run, "unused": func(ctx context.Context) error { return n.uploads.RunUnused(ctx, n.cfg.UnusedEvery, n.unused(false)) },
 	} {
 		running.Go(func() {
 			if err := run(ctx); err != nil {

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	unusedEvery = 24 * time.Hour
+	// unusedFirst is how soon after the start unused assets are looked for: a server that is started every day looks too.
+	unusedFirst = 10 * time.Minute
 	// unusedAfter is how long an asset is let be after it was stored, before anybody asks whether something shows it.
 	unusedAfter = 24 * time.Hour
 )
@@ -155,13 +156,13 @@ func (u *Uploads) delete(ctx context.Context, asset string, a *domain.Asset) err
 	return u.afterDelete(ctx, person, asset, bytes, &now)
 }
 
-// RunUnused looks for unused assets once a day until ctx ends.
-func (u *Uploads) RunUnused(ctx context.Context, cfg UnusedConfig) error {
-	for {
+// RunUnused looks for unused assets from time to time until ctx ends.
+func (u *Uploads) RunUnused(ctx context.Context, every time.Duration, cfg UnusedConfig) error {
+	for wait := min(every, unusedFirst); ; wait = every {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(unusedEvery):
+		case <-time.After(wait):
 		}
 		count := map[string]int{}
 		err := u.FindUnused(ctx, cfg, func(f Unused) { count[f.Step]++ })

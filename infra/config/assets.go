@@ -11,6 +11,7 @@ import (
 const (
 	minQuota = 1 << 20
 	minGrace = time.Hour
+	minEvery = time.Second
 )
 
 func assetSettings() []setting {
@@ -33,6 +34,15 @@ func assetSettings() []setting {
 				c.AssetGrace = d
 				return nil
 			}, show: func(c *Config) string { return c.AssetGrace.String() }},
+		{flag: "unused-every", env: "KANVAS_UNUSED_EVERY", help: "how often pictures that nothing shows are looked for, which reads the whole log; first after ten minutes, or that long",
+			set: func(c *Config, v string) error {
+				d, err := time.ParseDuration(v)
+				if err != nil {
+					return errors.New("is not a duration such as 24h")
+				}
+				c.UnusedEvery = d
+				return nil
+			}, show: func(c *Config) string { return c.UnusedEvery.String() }},
 	}
 }
 
@@ -43,6 +53,9 @@ func (c *Config) assetProblems() []error {
 	}
 	if c.AssetGrace < minGrace {
 		p = append(p, fmt.Errorf("asset-grace: %s is under %s", c.AssetGrace, minGrace))
+	}
+	if c.UnusedEvery < minEvery {
+		p = append(p, fmt.Errorf("unused-every: %s is under %s", c.UnusedEvery, minEvery))
 	}
 	return p
 }

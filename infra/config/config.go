@@ -37,8 +37,9 @@ type Config struct {
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
 
-	Quota      int64         // bytes of assets that a person may keep
-	AssetGrace time.Duration // how long an asset is kept that nothing shows
+	Quota       int64         // bytes of assets that a person may keep
+	AssetGrace  time.Duration // how long an asset is kept that nothing shows
+	UnusedEvery time.Duration // how often such assets are looked for
 
 	Fal            Fal
 	Clerk          Clerk
@@ -53,7 +54,7 @@ func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:1999", Data: "data", Partitions: 8, Durability: "always", Replicas: 1,
 		Coalesce: 50 * time.Millisecond, RateLimits: true, LogLevel: "info", MaxSockets: 20_000, PerAddress: 2_000,
-		Quota: 1 << 30, AssetGrace: 30 * 24 * time.Hour,
+		Quota: 1 << 30, AssetGrace: 30 * 24 * time.Hour, UnusedEvery: 24 * time.Hour,
 		Cloudflare: Cloudflare{APIURL: "https://api.cloudflare.com/client/v4", Budget: 900, R2: R2{Bucket: "kanvas-images"}},
 		Fal:        defaultFal(),
 		RatePrefix: "rate_limit", RateIdentifier: "{userId}:{action}",
