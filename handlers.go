@@ -33,6 +33,7 @@ func (n *node) startHandlers() error {
 		{Name: "snapshots", Lane: lane, Kinds: rooms, Wants: commands.AboutCheckpoints, Fn: writer.Handle},
 		{Name: "pictures", Lane: lane, Kinds: rooms, Wants: commands.AboutPictures, Fn: commands.TakenOutPictures(n.assets)},
 		{Name: "variants", Lane: lane, Kinds: []events.Kind{events.KindAsset}, Wants: commands.AboutStored, Fn: variants.Handle},
+		{Name: "deletions", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutDeletions, Fn: n.forget.Handle},
 		{Name: "claims", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutClaims, Fn: n.claims.Handle},
 	}
 	ctx, stop := context.WithCancel(context.Background())

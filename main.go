@@ -44,7 +44,7 @@ type call struct {
 func (c *call) flag(name string) string { return c.fs.Lookup(name).Value.String() }
 
 // opening are the settings that say what a data directory is opened with.
-var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "log-level",
+var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "forgotten-file", "log-level",
 	"cloudflare-account", "cloudflare-api-url", "cloudflare-budget", "gateway-url", "d1-database",
 	"kv-namespace", "r2-access-key", "r2-bucket", "r2-endpoint"}
 
@@ -63,6 +63,9 @@ Takes user/ID, asset/ID and spending/ID:MONTH for the streams of people, of asse
 never see half. With --room only that room's rows are made again (and a parked room is taken back).`, opening, remote("rebuild")},
 		{"verify", "[ROOM]", "prove the log and the tables, or name the first bad commit", `Checks every commit's sum, the chain, gaps in revisions, and the tables' digest against the log.
 Exits 1 where anything is wrong.`, opening, remote("verify")},
+		{"forget", "USER", "forget a person: nothing readable of them is left", `Ends the person's stream and those of guests that they claimed, destroys the keys that their names, e-mail, chat, comments and prompts
+are sealed under, and scrubs the tables. Their pictures and elements stay in the rooms, blamed on "Deleted user". There is no way back. The list of forgotten
+people (KANVAS_FORGOTTEN_FILE) has a log that is restored from an older backup forget them again. It may be repeated, and goes on where it was killed.`, opening, remote("forget")},
 		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
 and is shown by nothing still. A server does this by itself every KANVAS_UNUSED_EVERY. Prints one JSON line for each.`, opening, remote("assets")},
 		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model.

@@ -20,6 +20,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
 	"github.com/infinite-kanvas/kanvas/infra/d1"
+	"github.com/infinite-kanvas/kanvas/infra/forgotten"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/r2"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
@@ -43,6 +44,7 @@ type node struct {
 	out    io.Writer // of the log
 
 	lock    *control.Lock
+	list    *forgotten.List
 	log     *jetstream.Store
 	keys    *jetstream.Keys
 	kv      commands.KV      // of this server, or of Cloudflare
@@ -60,6 +62,7 @@ type node struct {
 	sealer  *commands.Sealer
 	people  *commands.People
 	claims  *commands.Claims
+	forget  *commands.Forgetting
 	assets  *commands.Assets
 	uploads *commands.Uploads
 	streams *commands.Streams
@@ -69,6 +72,7 @@ type node struct {
 	caches  *projections.Caches
 	active  lateActive
 	running sync.WaitGroup
+	follows bool // the projections run
 
 	closers []closer
 }
@@ -144,7 +148,7 @@ func (n *node) openTables(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *node) openRooms(context.Context) error {
+func (n *node) openRooms(ctx context.Context) error {
 	var peers projections.Peers // an embedded log has one node
 	if n.cfg.NATSURL != "" {
 		p, err := n.log.OpenPeers("active-rooms")
@@ -169,7 +173,7 @@ func (n *node) openRooms(context.Context) error {
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})
 	n.claims = commands.NewClaims(n.people, n.rooms, n.roomsOf)
-	return nil
+	return n.openForgetting(ctx)
 }
 
 // assetBytes is what the lists say of a person's assets, once they have got as far as the log is now.
@@ -183,6 +187,7 @@ func (n *node) assetBytes(ctx context.Context, person string) (int64, error) {
 // startProjections follows the log until the node closes.
 func (n *node) startProjections() {
 	ctx, stop := context.WithCancel(context.Background())
+	n.follows = true
 	runs := map[string]func(context.Context) error{"projections": n.runner.Run, "caches": n.caches.Run}
 	if n.d1Runner != nil {
 		runs["d1"] = n.d1Runner.Run
@@ -253,7 +258,8 @@ func (a *lateActive) ActiveRooms() []projections.ActiveRoom {
 	var rooms []projections.ActiveRoom
 	for _, r := range hub.Registry().Rooms() {
 		if r.IsPublic {
-			rooms = append(rooms, projections.ActiveRoom(r))
+			rooms = append(rooms, projections.ActiveRoom{ID: r.ID, Name: r.Name, IsPublic: true, CreatedAt: r.CreatedAt, LastActivity: r.LastActivity,
+				UserCount: r.UserCount, CreatorName: r.CreatorName})
 		}
 	}
 	return rooms

@@ -165,6 +165,10 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.keys.OnDestroyed(func(person string) {
+		hub.ForgetUser(person)
+		handler.ForgetUser()
+	})
 	return &edge{n: n, hub: hub, api: handler, srv: api.Server(handler), ln: ln}, nil
 }
 
@@ -174,6 +178,9 @@ func (e *edge) run(ctx context.Context) error {
 	n.startProjections()
 	n.startUploads()
 	n.startBudgets()
+	if err := n.startForgetting(); err != nil {
+		return err
+	}
 	if err := n.startHandlers(); err != nil {
 		return err
 	}
@@ -284,7 +291,7 @@ func (n *node) publicRooms(ctx context.Context) ([]realtime.ListedRoom, error) {
 	list := make([]realtime.ListedRoom, 0, len(rows))
 	for _, r := range rows {
 		list = append(list, realtime.ListedRoom{ID: r.ID, Name: r.Name, IsPublic: true, CreatedAt: r.CreatedAt, LastActivity: r.UpdatedAt,
-			CreatorName: n.people.Profile(ctx, r.OwnerID).Name})
+			OwnerID: r.OwnerID, CreatorName: n.people.Profile(ctx, r.OwnerID).Name})
 	}
 	return list, nil
 }

@@ -12,15 +12,16 @@ import (
 
 // API is the handler of all HTTP. Safe for concurrent use.
 type API struct {
-	cfg     Config
-	echo    *echo.Echo
-	encode  wire.Encoder
-	metrics *metrics
-	rates   *rates
-	puts    *gate
-	page    *page
-	streams *gate // of events
-	bodies  bodyBudget
+	cfg       Config
+	echo      *echo.Echo
+	encode    wire.Encoder
+	metrics   *metrics
+	rates     *rates
+	puts      *gate
+	page      *page
+	streams   *gate     // of events
+	forgotten broadcast // somebody was deleted
+	bodies    bodyBudget
 
 	falLimits falLimits
 	falCalls  *gate

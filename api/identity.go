@@ -31,8 +31,31 @@ func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := a.readIdentity(c); err != nil {
 			return err
 		}
+		if err := a.refuseDeleted(c); err != nil {
+			return err
+		}
 		return next(c)
 	}
+}
+
+// errDeleted is what the bearer of a token of somebody who was deleted is told.
+var errDeleted = domain.Errorf(domain.CodeUnauthenticated, "this user was deleted")
+
+// refuseDeleted: however long a token was given for, it ends with its person.
+func (a *API) refuseDeleted(c echo.Context) error {
+	q := requestOf(c)
+	if q.user == "" {
+		return nil
+	}
+	deleted, err := a.cfg.Users.Deleted(c.Request().Context(), q.user)
+	if err != nil {
+		return err
+	}
+	if deleted {
+		q.who, q.user = identity{}, ""
+		return errDeleted
+	}
+	return nil
 }
 
 func (a *API) readIdentity(c echo.Context) error {

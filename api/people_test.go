@@ -85,7 +85,7 @@ func TestClerkTellsWhoPeopleAre(t *testing.T) {
 	}
 	tell("msg_8", `{"type":"user.deleted","data":{"id":"user_1","deleted":true}}`).ok(200)
 	tell("msg_9", clerkMessage("user.updated", "user_1", "Back", 400)).ok(200)
-	if p := w.cfg.Users.Profile(soon(t), "user_1"); p.Name != "" {
+	if p := w.cfg.Users.Profile(soon(t), "user_1"); p.Name != commands.DeletedName {
 		t.Errorf("deleted, but now %+v", p)
 	}
 	if logs := w.logs.String(); strings.Contains(logs, "example.org") || strings.Contains(logs, "MfKQ9r8") {

@@ -35,6 +35,7 @@ var (
 	errStreamAge    = errors.New("age")
 	errStreamRoom   = errors.New("room")
 	errStreamSlow   = errors.New("slow")
+	errStreamUser   = errors.New("user") // was deleted
 )
 
 // tail is the Watcher of one stream. Safe for concurrent use.
@@ -122,7 +123,7 @@ func (a *API) stream(c echo.Context, room string, after uint64) error {
 }
 
 func streamEnd(err error) string {
-	for _, known := range []error{errStreamRights, errStreamDrain, errStreamAge, errStreamRoom} {
+	for _, known := range []error{errStreamRights, errStreamDrain, errStreamAge, errStreamRoom, errStreamUser} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}
@@ -159,10 +160,19 @@ func (s *sseStream) run(ctx context.Context) error {
 	defer beat.Stop()
 	old := time.NewTimer(sseMaxAge)
 	defer old.Stop()
+	gone := s.api.forgotten.next()
+	if s.deleted(ctx) { // before gone was asked for
+		return errStreamUser
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-gone:
+			gone = s.api.forgotten.next()
+			if s.deleted(ctx) {
+				return errStreamUser
+			}
 		case <-s.api.draining:
 			return errStreamDrain
 		case <-old.C:
@@ -178,6 +188,16 @@ func (s *sseStream) run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// deleted reports whether the caller was deleted; where that can't be told the stream goes on, as the room's own commits do.
+func (s *sseStream) deleted(ctx context.Context) bool {
+	user := requestOf(s.c).user
+	if user == "" {
+		return false
+	}
+	gone, err := s.api.cfg.Users.Deleted(ctx, user)
+	return err == nil && gone
 }
 
 // live writes what waits in the tail, from the room where some of it was dropped.

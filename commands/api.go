@@ -102,6 +102,7 @@ type Preparer interface {
 type Profile struct {
 	ID, Name, Color string
 	ClaimedBy       string // of a guest: the user that it turned out to be
+	Deleted         bool   // then Name is DeletedName
 }
 
 // Users is the road to the streams of people.
@@ -116,8 +117,12 @@ type Users interface {
 	Guests(ctx context.Context, user string) ([]string, error)
 	// ApplyDirectory takes over what the directory says of a person; see People.ApplyDirectory.
 	ApplyDirectory(ctx context.Context, c DirectoryChange) error
-	// Profile never fails: unknown or forgotten people have Name "" and a colour derived from the id. Cached.
+	// Profile never fails: unknown people have Name "", deleted ones DeletedName, both a colour derived from the id. Cached.
 	Profile(ctx context.Context, id string) Profile
+	// Deleted reports whether the person was deleted: nobody acts as them any more. Cached; known on every node at once.
+	Deleted(ctx context.Context, id string) (bool, error)
+	// Epoch changes when people are forgotten: what was encoded with names and opened texts at another epoch must not be shown.
+	Epoch() uint64
 	// Open returns the text of sealed, or ok false where the person's key is gone.
 	Open(ctx context.Context, person string, sealed events.Sealed) (text string, ok bool)
 }

@@ -53,8 +53,8 @@ func TestADeletedPersonStaysSo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if p := w.people.Profile(testContext(t), id); p.Name != "" {
-			t.Errorf("%q came back", p.Name)
+		if p := w.people.Profile(testContext(t), id); p.Name != commands.DeletedName || !p.Deleted || p.Color != commands.ColorOf(id) {
+			t.Errorf("%+v came back", p)
 		}
 		_, err := w.people.Ensure(testContext(t), id, commands.KindClerk, "again")
 		wantCode(t, err, domain.CodeForbidden)

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -22,6 +23,9 @@ const (
 	KindLocal = "local" // made by `kanvas token`
 	KindClerk = "clerk"
 )
+
+// DeletedName is what others see in place of the name of a person who was deleted.
+const DeletedName = "Deleted user"
 
 // guestPrefix begins the ids of guests; nobody else's do.
 const guestPrefix = "guest_"
@@ -49,6 +53,8 @@ type People struct {
 	sealer   *Sealer
 	logger   *slog.Logger
 	profiles *lru[string, Profile]
+	dropped  atomic.Uint64 // profiles that were dropped: one read before must not be kept after
+	epoch    atomic.Uint64
 }
 
 // NewPeople returns the road to the streams of people. logger may be nil.
@@ -71,7 +77,7 @@ func (p *People) CreateGuest(ctx context.Context, name string) (Profile, error) 
 // Ensure implements Users. A person that is known keeps its name. Forgotten people (their key destroyed, or their stream ended by
 // user.deleted) are not made again: CodeForbidden.
 func (p *People) Ensure(ctx context.Context, id, kind, name string) (Profile, error) {
-	if prof, ok := p.profiles.get(id); ok && prof.Name != "" {
+	if prof, ok := p.profiles.get(id); ok && prof.Name != "" && !prof.Deleted {
 		return prof, nil
 	}
 	if !events.ValidStreamID(id) || id == domain.SystemID || (domain.Actor{ID: id}).Anonymous() {
@@ -82,6 +88,7 @@ func (p *People) Ensure(ctx context.Context, id, kind, name string) (Profile, er
 		return Profile{}, err
 	}
 	var state person
+	dropped := p.dropped.Load()
 	err = p.streams.change(ctx, events.User(id), func(cs []*events.Commit) ([]events.Event, error) {
 		if state = foldPerson(cs); state.known || state.deleted {
 			return nil, nil
@@ -101,8 +108,16 @@ func (p *People) Ensure(ctx context.Context, id, kind, name string) (Profile, er
 		return Profile{}, domain.Errorf(domain.CodeForbidden, "this user was deleted")
 	}
 	prof := p.profile(ctx, id, state)
-	p.profiles.put(id, prof)
+	p.keep(prof, dropped)
 	return prof, nil
+}
+
+// keep remembers a profile that was read when so many had been dropped.
+func (p *People) keep(prof Profile, dropped uint64) {
+	p.profiles.put(prof.ID, prof)
+	if p.dropped.Load() != dropped {
+		p.profiles.drop(prof.ID)
+	}
 }
 
 // Profile implements Users.
@@ -114,16 +129,26 @@ func (p *People) Profile(ctx context.Context, id string) Profile {
 	if !events.ValidStreamID(id) || id == domain.SystemID || (domain.Actor{ID: id}).Anonymous() {
 		return prof
 	}
-	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
-	defer cancel()
-	cs, err := p.streams.read(ctx, events.User(id))
+	found, err := p.load(ctx, id)
 	if err != nil {
 		p.logger.Warn("user can't be read", slog.String("event", "user_unreadable"), slog.String("userId", id), slog.Any("error", err))
 		return prof
 	}
-	prof = p.profile(ctx, id, foldPerson(cs))
-	p.profiles.put(id, prof)
-	return prof
+	return found
+}
+
+// load reads a profile from the person's stream and keeps it.
+func (p *People) load(ctx context.Context, id string) (Profile, error) {
+	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
+	defer cancel()
+	dropped := p.dropped.Load()
+	cs, err := p.streams.read(ctx, events.User(id))
+	if err != nil {
+		return Profile{}, err
+	}
+	prof := p.profile(ctx, id, foldPerson(cs))
+	p.keep(prof, dropped)
+	return prof, nil
 }
 
 // Known reports whether there is, or was, a person of the id.
@@ -145,8 +170,11 @@ func (p *People) Open(ctx context.Context, person string, sealed events.Sealed) 
 	return p.sealer.Open(ctx, person, sealed)
 }
 
-// Forget drops the profile kept in memory, after a change or the destruction of the key; other nodes follow within 30 s.
-func (p *People) Forget(id string) { p.profiles.drop(id) }
+// Forget drops the profile kept in memory, after a change; other nodes follow within 30 s.
+func (p *People) Forget(id string) {
+	p.dropped.Add(1)
+	p.profiles.drop(id)
+}
 
 // person is the state of a user stream.
 type person struct {
@@ -195,9 +223,13 @@ func setWhere[T any](to, from *T) {
 }
 
 func (p *People) profile(ctx context.Context, id string, s person) Profile {
-	prof := Profile{ID: id, Color: s.color, ClaimedBy: s.claimedBy}
-	if prof.Color == "" {
+	prof := Profile{ID: id, Color: s.color, ClaimedBy: s.claimedBy, Deleted: s.deleted}
+	if prof.Color == "" || s.deleted { // who is gone keeps the colour of their id alone
 		prof.Color = ColorOf(id)
+	}
+	if s.deleted {
+		prof.Name = DeletedName
+		return prof
 	}
 	if name, ok := p.sealer.Open(ctx, id, s.name); ok {
 		prof.Name = name

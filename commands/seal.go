@@ -80,6 +80,12 @@ func (s *Sealer) open(ctx context.Context, person string, sealed events.Sealed) 
 	return string(text), nil
 }
 
+// HasKey reports whether the person has a key: something was sealed for them.
+func (s *Sealer) HasKey(ctx context.Context, person string) (bool, error) {
+	_, ok, err := s.key(ctx, person, false)
+	return ok, err
+}
+
 func (s *Sealer) key(ctx context.Context, person string, create bool) (cipher.AEAD, bool, error) {
 	key, ok, err := s.keys.Key(ctx, person, create)
 	if err != nil {

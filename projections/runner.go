@@ -125,6 +125,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
+// Quiet runs fn while no tables are built beside the live ones, and none are begun.
+func (r *Runner) Quiet(fn func() error) error {
+	r.building.Lock()
+	defer r.building.Unlock()
+	return fn()
+}
+
 // errCheck: Config.Check failed.
 var errCheck = errors.New("not to be followed")
 

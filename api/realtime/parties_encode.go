@@ -97,7 +97,7 @@ func appendOldPositions(dst, scratch []byte, p *peer, since uint64) (_, _ []byte
 // fullKey and chatKey are for what is encoded once a view.
 type (
 	fullKey struct{}
-	chatKey struct{}
+	chatKey struct{ epoch uint64 }
 )
 
 // historyKept is how many chat messages a newcomer gets.
@@ -150,9 +150,9 @@ func (r *room) appendShown(b []byte, e *domain.Element, under uint64) []byte {
 	return append(b, '}')
 }
 
-// historyFrame is chat:history of a view, encoded once.
+// historyFrame is chat:history of a view, encoded once, and again once somebody was forgotten.
 func (r *room) historyFrame(ctx context.Context, v *commands.View) []byte {
-	return v.Cached.Get(chatKey{}, func() any {
+	return v.Cached.Get(chatKey{r.hub.cfg.Users.Epoch()}, func() any {
 		list := v.Chat[max(0, len(v.Chat)-historyKept):]
 		b := append(newFrame(64+256*len(list)), `{"type":"chat:history","data":[`...)
 		for i := range list {
@@ -174,7 +174,7 @@ func (r *room) appendChat(ctx context.Context, b []byte, m *domain.ChatMessage) 
 		who := users.Profile(ctx, m.User)
 		user, name, color = m.User, who.Name, who.Color
 	} else {
-		name, _ = users.Open(ctx, m.User, m.Name)
+		name = openedName(ctx, users, m)
 	}
 	b = events.AppendString(append(b, `{"id":`...), m.ID)
 	b = events.AppendString(append(b, `,"userId":`...), user)
@@ -183,6 +183,15 @@ func (r *room) appendChat(ctx context.Context, b []byte, m *domain.ChatMessage) 
 	b = events.AppendString(append(b, `,"text":`...), text)
 	b = strconv.AppendInt(append(b, `,"timestamp":`...), m.At, 10)
 	return append(b, '}')
+}
+
+// openedName is the name that was shown of who wrote a message without a user id.
+func openedName(ctx context.Context, users commands.Users, m *domain.ChatMessage) string {
+	name, ok := users.Open(ctx, m.User, m.Name)
+	if !ok {
+		return commands.DeletedName
+	}
+	return name
 }
 
 // chatStream writes chat:new: opening the text may need IO, so the first writer that gets to it encodes it for all.

@@ -192,6 +192,10 @@ func (s *socket) join(ctx context.Context, roomID string, p *peer, makeHalf func
 	if draining {
 		s.finish(s.goingAway())
 	}
+	// Whoever was deleted before this was not found by CloseUser, and is known to be by now.
+	if gone, err := s.hub.cfg.Users.Deleted(ctx, p.who.UserID); err == nil && gone {
+		s.finish(byeDeletedUser)
+	}
 	r.watch.View(func(v *commands.View) { r.post(&joinMail{p: p, v: v, half: makeHalf}) })
 	select {
 	case <-p.placed:

@@ -20,6 +20,7 @@ type ListedRoom struct {
 	CreatedAt    int64
 	LastActivity int64
 	UserCount    int
+	OwnerID      string // "": born of a connection without an identity
 	CreatorName  string // "" unknown
 }
 
@@ -230,6 +231,31 @@ func (g *Registry) read(id string) {
 	g.put(v, creator)
 }
 
+// forget takes the person's name off their rooms. A room that is being read just now is read again.
+func (g *Registry) forget(person string) {
+	g.mu.Lock()
+	var again []string
+	for id, r := range g.rooms {
+		if r.OwnerID == person {
+			again = append(again, id)
+			g.creatorLocked(r, commands.DeletedName)
+		}
+	}
+	g.mu.Unlock()
+	for _, id := range again {
+		g.look(id)
+	}
+}
+
+// creatorLocked names the creator. No update carries that, so the room is told of anew where another name was told before.
+func (g *Registry) creatorLocked(r *registered, name string) {
+	was := r.CreatorName
+	if r.CreatorName = name; was != "" && was != name && r.IsPublic {
+		g.tellLocked(roomRemoved(r.ID))
+		g.tellLocked(roomAdded(&r.ListedRoom))
+	}
+}
+
 // put brings a room's entry up to what the room says.
 func (g *Registry) put(v *commands.View, creator string) {
 	a, here := g.hub.activityOf(v.Room.ID)
@@ -249,10 +275,15 @@ func (g *Registry) put(v *commands.View, creator string) {
 		r = &registered{ListedRoom: ListedRoom{ID: v.Room.ID, CreatedAt: v.Room.CreatedAt, LastActivity: v.At}, emptySince: g.hub.cfg.Clock()}
 	}
 	was := *r
-	r.Name, r.IsPublic, r.CreatorName = v.Room.Name, public, creator
+	r.Name, r.IsPublic, r.OwnerID = v.Room.Name, public, v.Room.OwnerID
 	r.LastActivity = max(r.LastActivity, v.At)
 	if here {
 		r.UserCount, r.emptySince = a.Users, 0
+	}
+	if fresh || !public || !was.IsPublic {
+		r.CreatorName = creator
+	} else {
+		g.creatorLocked(r, creator)
 	}
 	switch {
 	case fresh:

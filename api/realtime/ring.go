@@ -6,12 +6,24 @@ import (
 	"github.com/infinite-kanvas/kanvas/events"
 )
 
-// encoded is a commit and, once somebody needed it, its v1 frame.
+// encoded is a commit and, once somebody needed it, its v1 frame. Any goroutine may ask for the frame.
 type encoded struct {
 	commit *events.Commit
 	size   int // of the frame, about
-	once   sync.Once
-	frame  []byte
+
+	mu    sync.Mutex
+	frame []byte
+	epoch uint64 // of commands.Users, at which the frame was made
+}
+
+// frameAt returns the frame as it is at an epoch, encoded once for all who ask.
+func (e *encoded) frameAt(epoch uint64, encode func() []byte) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.frame == nil || e.epoch != epoch {
+		e.frame, e.epoch = encode(), epoch
+	}
+	return e.frame
 }
 
 // ring keeps the newest commits of a room for those who come back, up to limit bytes. The room's goroutine owns it.

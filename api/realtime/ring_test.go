@@ -66,3 +66,18 @@ func TestMergedPreviewsTakeTheNewerValue(t *testing.T) {
 		}
 	}
 }
+
+// TestFramesOfBeforeAForgettingAreMadeAnew: what was encoded with somebody's words is not sent once they are forgotten.
+func TestFramesOfBeforeAForgettingAreMadeAnew(t *testing.T) {
+	var e encoded
+	made := 0
+	encode := func() []byte { made++; return []byte{byte(made)} }
+	for _, x := range []struct {
+		epoch uint64
+		want  byte
+	}{{0, 1}, {0, 1}, {3, 2}, {3, 2}} {
+		if got := e.frameAt(x.epoch, encode); got[0] != x.want {
+			t.Errorf("at epoch %d the frame of encoding %d", x.epoch, got[0])
+		}
+	}
+}

@@ -215,10 +215,9 @@ func (h *v1Half) committed(c *events.Commit) {
 	}
 }
 
-// frame is the commit's frame, encoded once for all.
+// frame is the commit's frame, encoded once for all, and again once somebody was forgotten.
 func (h *v1Half) frame(e *encoded) []byte {
-	e.once.Do(func() { e.frame = h.encode(e.commit, 0) })
-	return e.frame
+	return e.frameAt(h.room.hub.cfg.Users.Epoch(), func() []byte { return h.encode(e.commit, 0) })
 }
 
 // frameAfter is the commit's frame for somebody who has seen revision after.

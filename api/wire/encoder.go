@@ -58,15 +58,15 @@ func (p *people) appendOpened(dst []byte, name, person string, sealed events.Sea
 	return dst
 }
 
-// opened returns the text, "" where it is forgotten.
-func (p *people) opened(person string, sealed events.Sealed) string {
+// openedName returns a name, that of all deleted people where it is forgotten.
+func (p *people) openedName(person string, sealed events.Sealed) string {
 	if sealed == "" {
 		return ""
 	}
 	if text, ok := p.users.Open(p.ctx, person, sealed); ok {
 		return text
 	}
-	return ""
+	return commands.DeletedName
 }
 
 // appendString appends `"name":"value"`. name needs no escapes.

@@ -119,7 +119,7 @@ func (p *people) appendChatData(dst []byte, actor string, d *events.ChatPostedDa
 	who := p.profile(actor)
 	user, name, color := actor, who.Name, who.Color
 	if d.UserID != "" { // nobody's stream: what the others were shown
-		user, name, color = d.UserID, p.opened(actor, d.Name), d.Color
+		user, name, color = d.UserID, p.openedName(actor, d.Name), d.Color
 	}
 	dst = appendString(append(dst, ','), "user_id", user)
 	dst = appendString(append(dst, ','), "name", name)

@@ -85,7 +85,7 @@ func (p *people) appendChat(dst []byte, m *domain.ChatMessage) []byte {
 	who := p.profile(m.User)
 	user, name, color := m.User, who.Name, who.Color
 	if m.UserID != "" {
-		user, name, color = m.UserID, p.opened(m.User, m.Name), m.Color
+		user, name, color = m.UserID, p.openedName(m.User, m.Name), m.Color
 	}
 	dst = appendString(append(dst, ','), "user_id", user)
 	dst = appendString(append(dst, ','), "name", name)

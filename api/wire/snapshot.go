@@ -17,11 +17,11 @@ type Snapshot struct {
 	view  *commands.View
 }
 
-type snapshotKey struct{}
+type snapshotKey struct{ epoch uint64 }
 
-// SnapshotOf returns the encoded snapshot of a view, made once per view. The first caller's ctx bounds the look-ups of names.
+// SnapshotOf returns the encoded snapshot of a view, made once per view, and again once somebody was forgotten. The first caller's ctx bounds the look-ups of names.
 func (e Encoder) SnapshotOf(ctx context.Context, v *commands.View) *Snapshot {
-	return v.Cached.Get(snapshotKey{}, func() any { return e.encodeSnapshot(ctx, v) }).(*Snapshot)
+	return v.Cached.Get(snapshotKey{e.Users.Epoch()}, func() any { return e.encodeSnapshot(ctx, v) }).(*Snapshot)
 }
 
 // AppendHead appends the beginning of part i for a caller: with the same part of Parts it is one whole frame.

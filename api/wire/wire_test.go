@@ -14,7 +14,12 @@ import (
 )
 
 // book knows people by id; sealed text opens to itself, but that of "forgotten".
-type book struct{ commands.Users }
+type book struct {
+	commands.Users
+	epoch uint64
+}
+
+func (b book) Epoch() uint64 { return b.epoch }
 
 func (book) Profile(_ context.Context, id string) commands.Profile {
 	return commands.Profile{ID: id, Name: "N " + id, Color: "#123456"}
@@ -194,6 +199,9 @@ func TestSnapshotsComeInPartsAndAreMadeOnce(t *testing.T) {
 	s := enc.SnapshotOf(t.Context(), v)
 	if s != enc.SnapshotOf(t.Context(), v) {
 		t.Fatal("made twice")
+	}
+	if (Encoder{Users: book{epoch: 1}}).SnapshotOf(t.Context(), v) == s {
+		t.Fatal("somebody was forgotten, and it is shown as it was")
 	}
 	if len(s.Parts) != 3 {
 		t.Fatalf("%d parts", len(s.Parts))

@@ -33,6 +33,7 @@ type Config struct {
 	RateLimits bool           // limits on rates; limits on sizes are always on
 	LogLevel   string         // debug, info, warn, error
 	MasterKey  string         // file of the key that wraps people's keys; default DIR/master.key
+	Forgotten  string         // file of the list of forgotten people; default "forgotten" beside the master key
 	MaxSockets int            // on this node
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
@@ -152,6 +153,7 @@ func settings() []setting {
 		})
 	add("log-level", "KANVAS_LOG_LEVEL", "debug, info, warn or error")(str(func(c *Config) *string { return &c.LogLevel }))
 	add("master-key-file", "KANVAS_MASTER_KEY_FILE", "file of the key that wraps people's keys; default DIR/master.key, made at first start")(str(func(c *Config) *string { return &c.MasterKey }))
+	add("forgotten-file", "KANVAS_FORGOTTEN_FILE", "file of the list of people who were forgotten; default \"forgotten\" beside the master key. Keep its newest copy when a backup is restored")(str(func(c *Config) *string { return &c.Forgotten }))
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
@@ -212,6 +214,9 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 	}
 	if c.MasterKey == "" {
 		c.MasterKey = filepath.Join(c.Data, "master.key")
+	}
+	if c.Forgotten == "" {
+		c.Forgotten = filepath.Join(filepath.Dir(c.MasterKey), "forgotten")
 	}
 	return c, errors.Join(append(problems, c.problems()...)...)
 }

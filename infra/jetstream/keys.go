@@ -27,7 +27,8 @@ const (
 var _ commands.Keys = (*Keys)(nil)
 
 // Keys holds the keys of people in a JetStream KV bucket in files, as durable as the log. Safe for concurrent use.
-// On one node a destroyed key is gone for everybody when Destroy returns; other nodes may use it for a minute more.
+// On one node a destroyed key is gone for everybody when Destroy returns; other nodes that follow (FollowDestroyed) drop it as they hear of it, and
+// in any case after a minute.
 type Keys struct {
 	s       *Store
 	kv      jetstream.KeyValue
@@ -35,6 +36,7 @@ type Keys struct {
 	master  MasterKey // wraps new keys
 	masters map[string]MasterKey
 	cache   *keyCache
+	gone    destroyedHooks
 }
 
 // OpenKeys makes or finds the bucket. Keys are made under master; those wrapped under one of old can still be read.
@@ -161,6 +163,7 @@ func (k *Keys) Destroy(ctx context.Context, person string) error {
 	if err := k.destroy(ctx, person); err != nil {
 		return fmt.Errorf("destroying the key of %q: %w", person, err)
 	}
+	k.gone.tell(person)
 	return nil
 }
 
