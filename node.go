@@ -52,6 +52,7 @@ type node struct {
 	r2      *r2.Bucket       // nil: objects are in a directory
 	intake  commands.Intake
 	ledger  *jetstream.Ledger
+	quota   *commands.Quota
 	budgets *commands.Budgets
 	tables  *sqlite.Store
 
@@ -166,9 +167,9 @@ func (n *node) openRooms(ctx context.Context) error {
 	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Peers: peers, Registerer: n.reg, Logger: n.logger})
-	quota := commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
-	n.assets.Count(quota)
-	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
+	n.quota = commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
+	n.assets.Count(n.quota)
+	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: n.quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})

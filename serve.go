@@ -157,6 +157,7 @@ func (n *node) openEdge() (*edge, error) {
 	handler, err := api.New(api.Config{
 		Claims: n.claims, Directory: webhook, PublicURL: configured,
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Uploads: n.uploads, Receiver: n.receiver(), UploadOrigin: n.uploadOrigin(), UploadSigner: uploadSigner, Canvases: n.caches, Hub: hub, Limiter: limiter,
+		Quota: n.quota, Budgets: n.budgets,
 		Fal: falProxy, FalLimits: n.cfg.Fal.Limits, FalBudget: n.cfg.Fal.Budget, FalSpending: n.budgets.Calls(),
 		Auth: authenticator, Capabilities: capabilities, Sites: sites, Proxies: proxies, Edge: worker, EdgeObjects: n.cfg.Cloudflare.Objects(),
 		RateLimits: n.cfg.RateLimits, Durability: n.cfg.Durability, Ready: n.ready,

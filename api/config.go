@@ -87,6 +87,9 @@ type Config struct {
 	Edge         *auth.Edge    // the Worker in front; nil: there is none
 	EdgeObjects  bool          // the Worker reaches what Objects holds, and may add the bytes of assets to our answers
 
+	Quota   Quota
+	Budgets Budgets
+
 	Claims    Claims
 	Directory Directory // nil: there is no webhook
 
@@ -114,7 +117,7 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	missing := map[string]bool{
-		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Progress": c.Progress == nil,
+		"Rooms": c.Rooms == nil, "Users": c.Users == nil, "Preparer": c.Preparer == nil, "Queries": c.Queries == nil, "Quota": c.Quota == nil, "Budgets": c.Budgets == nil, "Progress": c.Progress == nil,
 		"Objects": c.Objects == nil, "Pictures": c.Pictures == nil, "Uploads": c.Uploads == nil, "UploadSigner": c.UploadSigner == nil, "Canvases": c.Canvases == nil, "Hub": c.Hub == nil, "Claims": c.Claims == nil, "Limiter": c.Limiter == nil, "Auth": c.Auth == nil, "Capabilities": c.Capabilities == nil, "Sites": c.Sites == nil,
 	}
 	var errs []error

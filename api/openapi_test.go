@@ -233,6 +233,8 @@ func TestDocumentIsTrue(t *testing.T) {
 	do("POST", "/v1/guests", "", cmd{}).ok(400)
 	do("GET", "/v1/me", ada.token, nil).ok(200)
 	do("GET", "/v1/me", "", nil).ok(401)
+	do("GET", "/v1/me/spending", ada.token, nil).ok(200)
+	do("GET", "/v1/me/spending", ada.token, nil, "?", "month=2026-13").ok(400)
 	local := w.local("local_1")
 	do("POST", "/v1/me/claim", local, cmd{"token": w.guest("Gus").token}).ok(200)
 	do("GET", "/v1/me", local, nil).ok(200)
@@ -253,6 +255,9 @@ func TestDocumentIsTrue(t *testing.T) {
 	with := func(more ...string) []string { return append(append([]string{}, one...), more...) }
 	do("GET", "/v1/rooms/{id}", bob.token, nil, one...).ok(200)
 	do("GET", "/v1/rooms/{id}", bob.token, nil, "{id}", "nope").ok(404)
+	do("GET", "/v1/rooms/{id}/spending", ada.token, nil, with("?", "month=2026-01")...).ok(200)
+	do("GET", "/v1/rooms/{id}/spending", ada.token, nil, one...).ok(200)
+	do("GET", "/v1/rooms/{id}/spending", bob.token, nil, one...).ok(403)
 	do("PATCH", "/v1/rooms/{id}", ada.token, cmd{"name": "New"}, one...).ok(200)
 	do("PATCH", "/v1/rooms/{id}", bob.token, cmd{"name": "New"}, one...).ok(403)
 	do("POST", "/v1/rooms/{id}/tickets", ada.token, nil, one...).ok(201)

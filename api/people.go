@@ -60,7 +60,7 @@ func personName(name string) (string, error) {
 	return name, nil
 }
 
-// me is GET /v1/me: who the token speaks for, and a fresh one past half of a guest token's life.
+// me is GET /v1/me: who the token speaks for, how they stand, and a fresh token past half of a guest token's life.
 func (a *API) me(c echo.Context) error {
 	q := requestOf(c)
 	if err := q.signedIn(); err != nil {
@@ -70,6 +70,7 @@ func (a *API) me(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	out = a.appendStandings(c.Request().Context(), out, q.user)
 	expires := q.who.Expires
 	if q.who.Kind == "guest" && q.who.HalfLifeOver(a.cfg.Clock()) {
 		token, id, err := a.cfg.Auth.Tokens().Sign(q.user, "guest", auth.GuestLife)

@@ -27,6 +27,7 @@ var routeRights = map[string]string{
 	"DELETE /v1/rooms/:id/participants/:user": "participant.remove",
 	"POST /v1/rooms/:id/invites":              "invite.create",
 	"GET /v1/rooms/:id/invites":               domain.RightInvites,
+	"GET /v1/rooms/:id/spending":              domain.RightSpending,
 	"DELETE /v1/rooms/:id/invites/:invite":    "invite.revoke",
 	"POST /v1/invites/:code":                  "invite.redeem",
 	"GET /v1/rooms/:id/ws":                    domain.RightRead,
@@ -39,7 +40,7 @@ var routeRights = map[string]string{
 
 // noRoom are the routes that are not about one room; the files of the page are the others.
 var noRoom = map[string]bool{
-	"POST /v1/guests": true, "GET /v1/me": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true,
+	"POST /v1/guests": true, "GET /v1/me": true, "GET /v1/me/spending": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true,
 	"POST /v1/assets": true, "GET /v1/assets/:id/upload": true, "POST /v1/assets/:id/complete": true, "DELETE /v1/assets/:id": true, // the uploader's alone
 	"PUT /v1/uploads/:id/:part": true, // whoever has the signed address
 	"GET /healthz":              true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,

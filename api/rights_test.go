@@ -138,6 +138,7 @@ var routeCells = map[string]cell{
 	"DELETE /v1/rooms/:id/participants/:user": {},
 	"POST /v1/rooms/:id/invites":              {body: cmd{"role": "viewer"}},
 	"GET /v1/rooms/:id/invites":               {},
+	"GET /v1/rooms/:id/spending":              {},
 	"DELETE /v1/rooms/:id/invites/:invite":    {},
 	"POST /v1/invites/:code":                  {},
 	"GET /v1/assets/:id":                      {anonymousToo: true},

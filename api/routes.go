@@ -14,6 +14,7 @@ func (a *API) routes() {
 	// People.
 	e.POST("/v1/guests", a.createGuest, a.limit(rateGuests))
 	e.GET("/v1/me", a.me, a.limit(rateReads))
+	e.GET("/v1/me/spending", a.mySpending, a.limit(rateReads))
 	e.POST("/v1/me/claim", a.claim, a.change, a.limit(rateChanges))
 	e.POST("/api/clerk", a.clerk, a.change, a.limit(rateChanges))
 	// Rooms.
@@ -31,6 +32,7 @@ func (a *API) routes() {
 	e.GET("/v1/rooms/:id/participants", a.listParticipants, a.limit(rateReads))
 	e.PUT("/v1/rooms/:id/participants/:user", a.setParticipant, a.change, a.limit(rateChanges))
 	e.DELETE("/v1/rooms/:id/participants/:user", a.removeParticipant, a.change, a.limit(rateChanges))
+	e.GET("/v1/rooms/:id/spending", a.roomSpending, a.limit(rateReads))
 	e.POST("/v1/rooms/:id/invites", a.createInvite, a.change, a.limit(rateChanges))
 	e.GET("/v1/rooms/:id/invites", a.listInvites, a.limit(rateReads))
 	e.DELETE("/v1/rooms/:id/invites/:invite", a.revokeInvite, a.change, a.limit(rateChanges))

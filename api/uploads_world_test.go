@@ -15,6 +15,9 @@ import (
 // testQuota is what a person may keep in these tests, in bytes.
 const testQuota = 64 << 20
 
+// testBudgets are what may be spent in these tests.
+var testBudgets = commands.BudgetLimits{User: 20 * commands.Micros, Room: 100 * commands.Micros, Server: 500 * commands.Micros}
+
 // uploadParts are the stores that uploads are made over.
 type uploadParts struct {
 	log     commands.Log

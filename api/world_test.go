@@ -47,6 +47,7 @@ type world struct {
 	assets  *commands.Assets
 	uploads *commands.Uploads
 	parts   uploadParts
+	budgets *commands.Budgets
 	store   *sqlite.Store
 	logs    *logBuffer
 	stop    context.CancelFunc // of the projections
@@ -135,6 +136,9 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	now := func() int64 { return w.clock.now().UnixMilli() }
 	w.parts = uploadParts{log: log, objects: shelf, intake: intake, ledger: ledger, clock: now}
 	w.uploads = w.parts.open(testQuota)
+	purse, err := log.OpenBudgets(soon(t))
+	must(err)
+	w.budgets = commands.NewBudgets(commands.BudgetConfig{Ledger: purse, Limits: testBudgets, Prices: commands.DefaultPrices(), Streams: commands.NewStreams(log, now), Clock: now})
 	runner := projections.NewRunner(projections.Config{Source: log, Streams: log, Store: w.store, Canvases: w.rooms, Unsealer: people, Blobs: shelf, Logger: logger})
 	caches := projections.NewCaches(projections.CacheConfig{KV: w.kv, Queries: w.store, Logger: logger})
 	w.project(runner, caches)
@@ -149,7 +153,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.cfg = Config{
 		Rooms: w.rooms, Users: people, Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: w.rooms, Sealer: sealer, People: people, Assets: w.assets}),
 		Queries: w.store, Progress: runner, Objects: shelf, Pictures: w.assets, Uploads: w.uploads, Receiver: intake, UploadSigner: signer, Canvases: caches, Auth: auth.NewAuthenticator(tokens), Capabilities: capabilities, Sites: sites,
-		Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
+		Quota: w.quota(), Budgets: w.budgets, Durability: log.Durability(), Logger: logger, Gatherer: reg, Registerer: reg, Web: fs.FS(testPage), Clock: w.clock.now,
 	}
 	limits, err := ratelimit.OpenJetStream(soon(t), log.JetStream(), log.Replicas(), w.clock.now)
 	must(err)

@@ -12,6 +12,8 @@ const (
 	RightPreview = "element.preview"
 	// RightInvites sees which invites there are (never their codes, which nobody can see again).
 	RightInvites = "invite.list"
+	// RightSpending sees what was spent in the room, and by whom.
+	RightSpending = "spending.list"
 )
 
 var (
@@ -29,6 +31,7 @@ var rights = map[string][]Role{
 	RightPresence: everybody,
 	RightPreview:  editors,
 	RightInvites:  owners,
+	RightSpending: owners,
 
 	"room.create":          everybody,
 	"room.update":          owners,
@@ -71,7 +74,7 @@ func CommandNames() []string {
 	names := make([]string, 0, len(rights))
 	for name := range rights {
 		switch name {
-		case RightRead, RightPresence, RightPreview, RightInvites:
+		case RightRead, RightPresence, RightPreview, RightInvites, RightSpending:
 		default:
 			names = append(names, name)
 		}
