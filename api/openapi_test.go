@@ -260,6 +260,8 @@ func TestDocumentIsTrue(t *testing.T) {
 	do("GET", "/v1/rooms/{id}/spending", bob.token, nil, one...).ok(403)
 	do("PATCH", "/v1/rooms/{id}", ada.token, cmd{"name": "New"}, one...).ok(200)
 	do("PATCH", "/v1/rooms/{id}", bob.token, cmd{"name": "New"}, one...).ok(403)
+	do("POST", "/v1/rooms/{id}/rotate-key", ada.token, nil, one...).ok(200)
+	do("POST", "/v1/rooms/{id}/rotate-key", bob.token, nil, one...).ok(403)
 	do("POST", "/v1/rooms/{id}/tickets", ada.token, nil, one...).ok(201)
 	do("POST", "/v1/rooms/{id}/tickets", "", nil, one...).ok(401)
 	list := commandsBody(addText("a", "x"), cmd{"command": "element.add", "data": cmd{"element": cmd{"id": "p", "type": "image", "src": data}}},
