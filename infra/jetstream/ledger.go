@@ -32,14 +32,36 @@ func (s *Store) OpenBudgets(ctx context.Context) (*Ledger, error) {
 	return s.openLedger(ctx, budgetsBucket, "Kanvas: money spent by account")
 }
 
+// openLedger makes or finds a bucket that is read from its leader alone: what a follower says that is behind would let a settlement go by what it settles.
 func (s *Store) openLedger(ctx context.Context, bucket, about string) (*Ledger, error) {
 	kv, err := s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: bucket, Description: about, History: 1, Storage: jetstream.FileStorage, Replicas: s.Replicas(),
 	})
+	if err == nil {
+		err = s.readFromLeader(ctx, "KV_"+bucket)
+	}
+	if err == nil {
+		kv, err = s.js.KeyValue(ctx, bucket)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jetstream: ledger %s: %w", bucket, err)
 	}
 	return &Ledger{kv}, nil
+}
+
+// readFromLeader turns direct reads of a stream off.
+func (s *Store) readFromLeader(ctx context.Context, name string) error {
+	st, err := s.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	c := st.CachedInfo().Config
+	if !c.AllowDirect {
+		return nil
+	}
+	c.AllowDirect = false
+	_, err = s.js.UpdateStream(ctx, c)
+	return err
 }
 
 func ledgerKey(person string) string { return base64.RawURLEncoding.EncodeToString([]byte(person)) }
