@@ -36,6 +36,9 @@ func (n *node) startHandlers() error {
 		{Name: "deletions", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutDeletions, Fn: n.forget.Handle},
 		{Name: "claims", Lane: lane, Kinds: []events.Kind{events.KindUser}, Wants: commands.AboutClaims, Fn: n.claims.Handle},
 	}
+	if n.generations != nil {
+		handlers = append(handlers, watermill.Handler{Name: "generations", Lane: lane, Kinds: rooms, Wants: commands.AboutGenerations, Fn: n.generations.Handle})
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	first, err := n.runHandlers(ctx, handlers)
 	if err != nil && n.cfg.NATSURL == "" {
@@ -63,6 +66,7 @@ func (n *node) runHandlers(ctx context.Context, handlers []watermill.Handler) (*
 	if err != nil {
 		return nil, err
 	}
+	n.handling.Store(true)
 	return r, errors.Join(n.reg.Register(reg))
 }
 
@@ -81,6 +85,7 @@ func (n *node) standBy(ctx context.Context, handlers []watermill.Handler, r *wat
 		}
 	}
 	<-ctx.Done()
+	n.handling.Store(false)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return r.Close(stop)

@@ -56,6 +56,9 @@ type node struct {
 	budgets *commands.Budgets
 	tables  *sqlite.Store
 
+	generations *commands.Generations // nil: this server makes none, or is a tool
+	handling    atomic.Bool           // the process handlers run here
+
 	cloudflare *cloudflare.Client  // nil until something needs it
 	d1         *d1.Store           // nil: the tables are here alone
 	d1Runner   *projections.Runner // likewise

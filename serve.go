@@ -23,6 +23,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
+	"github.com/infinite-kanvas/kanvas/infra/fal"
 )
 
 // How long clients may take to go once the server stops; who takes longer is cut.
@@ -154,7 +155,15 @@ func (n *node) openEdge() (*edge, error) {
 	if err != nil {
 		return nil, err
 	}
+	jobWebhooks, err := auth.NewJobWebhooks(secret, configured)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.openGenerations(falProxy, prepare, jobWebhooks.URL, hub); err != nil {
+		return nil, err
+	}
 	handler, err := api.New(api.Config{
+		FalWebhook: fal.NewWebhook(falProxy), JobWebhooks: jobWebhooks, Jobs: n.jobListener(), Generations: n.maker(),
 		Claims: n.claims, Directory: webhook, PublicURL: configured,
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Uploads: n.uploads, Receiver: n.receiver(), UploadOrigin: n.uploadOrigin(), UploadSigner: uploadSigner, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Quota: n.quota, Budgets: n.budgets,

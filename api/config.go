@@ -102,6 +102,7 @@ type Config struct {
 	FalSpending commands.FalSpending // nil: no account is kept
 	FalWebhook  FalWebhook           // nil: jobs are not reported; else Jobs and JobWebhooks are needed
 	Jobs        JobListener
+	Generations Generations // nil: none are made
 	JobWebhooks *auth.JobWebhooks
 
 	RateLimits bool // limits on rates; those on sizes and on spending are always on

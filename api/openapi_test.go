@@ -308,6 +308,7 @@ func TestDocumentIsTrue(t *testing.T) {
 	s.driveUploads(w, do, ada)
 	do("GET", "/v1/rooms/{id}/assets", ada.token, nil, "{id}", "r1", "?", "limit=1").ok(200)
 	do("GET", "/v1/rooms/{id}/assets", ada.token, nil, "{id}", "r1", "?", "limit=x").ok(400)
+	s.driveGenerations(t)
 	update := cmd{"type": "canvas_update", "hash": "h"}
 	do("POST", "/parties/{party}/{room}", "", update, "{party}", "main", "{room}", "r1").ok(200)
 	do("POST", "/parties/{party}/{room}", "", update, "{party}", "main", "{room}", "nope").ok(404)

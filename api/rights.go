@@ -21,7 +21,11 @@ var routeRights = map[string]string{
 	"GET /v1/rooms/:id/canvas":                domain.RightRead,
 	"GET /v1/rooms/:id/events":                domain.RightRead,
 	"GET /v1/rooms/:id/assets":                domain.RightRead,
-	"POST /v1/rooms/:id/commands":             domain.RightRead, // each command asks for itself
+	"POST /v1/rooms/:id/generations":          "generation.request",
+	"GET /v1/rooms/:id/generations":           domain.RightRead,
+	"GET /v1/rooms/:id/generations/:gid":      domain.RightRead,
+	"DELETE /v1/rooms/:id/generations/:gid":   "generation.cancel", // their own; owners everybody's
+	"POST /v1/rooms/:id/commands":             domain.RightRead,    // each command asks for itself
 	"GET /v1/rooms/:id/participants":          domain.RightRead,
 	"PUT /v1/rooms/:id/participants/:user":    "participant.set_role",
 	"DELETE /v1/rooms/:id/participants/:user": "participant.remove",

@@ -76,7 +76,7 @@ func (s *studio) room(v domain.Visibility) string {
 		}
 	}
 	s.do(id, "owner", append(list, domain.CreateInvite{ID: "invite-1", Hash: inviteHash(s.code(id)), Role: domain.RoleViewer})...)
-	s.do(id, "removed", element(s.t, "mine"))
+	s.do(id, "removed", element(s.t, "mine"), asksFor(s.t, "gen-1"))
 	s.do(id, "owner", domain.RemoveParticipant{User: "removed"}, element(s.t, "e"), element(s.t, "f"), domain.AddComment{ID: "c", Sealed: "k1.x"})
 	return id
 }
@@ -87,6 +87,15 @@ func element(t testing.TB, id string) domain.AddElement {
 		t.Fatal(err)
 	}
 	return domain.AddElement{Element: e}
+}
+
+// asksFor asks for a picture.
+func asksFor(t testing.TB, id string) domain.RequestGeneration {
+	e, err := domain.ParseElement(json.RawMessage(fmt.Sprintf(`{"id":%q,"type":"image"}`, id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return domain.RequestGeneration{ID: id, Model: "m", Result: "image", Request: "k1.x", Element: e}
 }
 
 // want is the answer that the table gives to a persona: 0 for "let through".
@@ -132,6 +141,10 @@ var routeCells = map[string]cell{
 	"GET /v1/rooms/:id/canvas":                {anonymousToo: true},
 	"GET /v1/rooms/:id/events":                {anonymousToo: true},
 	"GET /v1/rooms/:id/assets":                {anonymousToo: true},
+	"POST /v1/rooms/:id/generations":          {body: cmd{"model": "m", "prompt": "a cat"}},
+	"GET /v1/rooms/:id/generations":           {anonymousToo: true},
+	"GET /v1/rooms/:id/generations/:gid":      {anonymousToo: true},
+	"DELETE /v1/rooms/:id/generations/:gid":   {},
 	"POST /v1/rooms/:id/commands":             {body: cmd{"commands": []cmd{}}}, // each command: below
 	"GET /v1/rooms/:id/participants":          {anonymousToo: true},
 	"PUT /v1/rooms/:id/participants/:user":    {body: cmd{"role": "editor"}},
@@ -177,7 +190,7 @@ func TestRightsOfRoutes(t *testing.T) {
 					s.trySocket(r.Path, room, p, v)
 					continue
 				}
-				params := []string{":party", "main", ":room", room, ":user", "zed", ":invite", "invite-1", ":code", s.code(room), ":id", room}
+				params := []string{":party", "main", ":room", room, ":user", "zed", ":invite", "invite-1", ":code", s.code(room), ":gid", "gen-1", ":id", room}
 				if strings.HasPrefix(r.Path, "/v1/assets") {
 					params[len(params)-1] = s.picture(room, data)
 				}

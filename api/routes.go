@@ -46,6 +46,11 @@ func (a *API) routes() {
 	e.DELETE("/v1/assets/:id", a.deleteAsset, a.change, a.limit(rateChanges))
 	e.PUT("/v1/uploads/:id/:part", a.receivePart, a.change)
 	e.GET("/v1/rooms/:id/assets", a.listRoomAssets, a.limit(rateReads))
+	// Generations.
+	e.POST("/v1/rooms/:id/generations", a.createGeneration, a.change, a.limit(rateChanges))
+	e.GET("/v1/rooms/:id/generations", a.listGenerations, a.limit(rateReads))
+	e.GET("/v1/rooms/:id/generations/:gid", a.getGeneration, a.limit(rateReads))
+	e.DELETE("/v1/rooms/:id/generations/:gid", a.cancelGeneration, a.change, a.limit(rateChanges))
 	// fal.ai.
 	e.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, falPath, a.fal, a.change)
 	e.POST(auth.JobWebhookPath+"/:room/:generation", a.falWebhook, a.change)

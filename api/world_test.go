@@ -48,6 +48,9 @@ type world struct {
 	uploads *commands.Uploads
 	parts   uploadParts
 	budgets *commands.Budgets
+	log     *jetstream.Store
+	sealer  *commands.Sealer
+	runner  *projections.Runner
 	store   *sqlite.Store
 	logs    *logBuffer
 	stop    context.CancelFunc // of the projections
@@ -141,6 +144,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.budgets = commands.NewBudgets(commands.BudgetConfig{Ledger: purse, Limits: testBudgets, Prices: commands.DefaultPrices(), Streams: commands.NewStreams(log, now), Clock: now})
 	runner := projections.NewRunner(projections.Config{Source: log, Streams: log, Store: w.store, Canvases: w.rooms, Unsealer: people, Blobs: shelf, Logger: logger})
 	caches := projections.NewCaches(projections.CacheConfig{KV: w.kv, Queries: w.store, Logger: logger})
+	w.log, w.sealer, w.runner = log, sealer, runner
 	w.project(runner, caches)
 	tokens, err := auth.NewTokens(testSecret, w.clock.now)
 	must(err)

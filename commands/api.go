@@ -41,7 +41,8 @@ type View struct {
 	Chat         []domain.ChatMessage
 	Comments     []domain.Comment
 	Participants []domain.Participant
-	Invites      []domain.Invite // for owners' eyes
+	Invites      []domain.Invite      // for owners' eyes
+	Generations  []*domain.Generation // under way, see domain.Room.Generations
 	// Cached is for the api's encoders: one encoding per protocol and view.
 	Cached Cache
 	// RoleOf is the effective role of a user at this revision; see domain.Room.RoleOf.

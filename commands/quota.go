@@ -76,9 +76,18 @@ func (q *Quota) Of(ctx context.Context, person string) (Usage, error) {
 
 // reserve holds bytes for an asset; due is when to look what became of it. CodeTooLarge where the person may not keep so much.
 func (q *Quota) reserve(ctx context.Context, person, asset string, bytes int64, due time.Time) error {
+	return q.hold(ctx, person, asset, bytes, due, false)
+}
+
+// hold is reserve; paid is for what has been paid for: that is kept, though the person gets nothing more until there is room again.
+func (q *Quota) hold(ctx context.Context, person, asset string, bytes int64, due time.Time, paid bool) error {
 	return q.change(ctx, person, func(u *usage) (bool, error) {
 		if _, ok := u.Held[asset]; ok {
 			return false, nil
+		}
+		if paid {
+			u.Held[asset] = hold{Bytes: bytes, At: due.UnixMilli()}
+			return true, nil
 		}
 		if total := u.total(); total+bytes > q.limit {
 			return false, domain.Errorf(domain.CodeTooLarge, "this would be more than you may keep: %d bytes of %d are used or reserved, this has %d", total, q.limit, bytes)

@@ -17,7 +17,10 @@ import (
 // sealPrefix names the way of sealing: AES-256-GCM, nonce of 12 bytes before the ciphertext, base64url without padding.
 const sealPrefix = "k1."
 
-var errSealed = errors.New("sealed text is malformed or was changed")
+var (
+	errSealed = errors.New("sealed text is malformed or was changed")
+	errNoKey  = errors.New("there is no key, or none any more")
+)
 
 // Sealer seals personal text under the key of its person and opens it. Methods may be called concurrently.
 // It keeps no key: the store of keys has its own cache, and a key that was destroyed there is of no use here from then on.
@@ -68,7 +71,7 @@ func (s *Sealer) open(ctx context.Context, person string, sealed events.Sealed) 
 		return "", err
 	}
 	if !ok {
-		return "", fmt.Errorf("no key for %s", person)
+		return "", fmt.Errorf("open text of %s: %w", person, errNoKey)
 	}
 	if len(box) < aead.NonceSize() {
 		return "", errSealed

@@ -66,6 +66,7 @@ func newView(r *domain.Room, p *people) *View {
 		Comments:     r.Comments(),
 		Participants: p.participants,
 		Invites:      p.invites,
+		Generations:  r.Generations(),
 		RoleOf:       p.roles,
 	}
 }

@@ -126,6 +126,8 @@ func (p *preparer) addFact(ctx context.Context, ch *change, e events.Event, revi
 		ch.size += len(d.Text)
 	case *events.CommentAddedData:
 		ch.size += len(d.Text)
+	case *events.GenerationRequestedData:
+		ch.size += len(d.Request)
 	}
 	ch.size += 512
 	ch.facts = append(ch.facts, f)

@@ -87,7 +87,7 @@ func KeyOf(table string) []string {
 		return []string{"room_id", "user_id"}
 	case "chat_messages", "room_snapshots":
 		return []string{"room_id", "revision"}
-	case "comments", "invites":
+	case "comments", "generations", "invites":
 		return []string{"room_id", "id"}
 	case "asset_rooms":
 		return []string{"asset_id", "room_id"}

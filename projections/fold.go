@@ -9,12 +9,13 @@ import (
 // fold gathers what a batch of changes does to the tables, coalesced: of what several changes write, the last is kept. It is pure.
 // Changes of one stream must be added in their order; the order of streams does not matter to the rows.
 type fold struct {
-	users    ordered[userDelta]
-	rooms    ordered[roomDelta]
-	assets   ordered[assetDelta]
-	comments ordered[commentDelta]
-	invites  ordered[inviteDelta]
-	spending ordered[spendingRow]
+	users       ordered[userDelta]
+	rooms       ordered[roomDelta]
+	assets      ordered[assetDelta]
+	comments    ordered[commentDelta]
+	invites     ordered[inviteDelta]
+	generations ordered[generationDelta]
+	spending    ordered[spendingRow]
 
 	userStubs, roomStubs ordered[struct{}]
 

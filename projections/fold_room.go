@@ -114,6 +114,8 @@ func (f *fold) addRoomFact(ch *change, room *roomDelta, fc *fact, at string) {
 	case *events.CommentResolvedData:
 		c := f.comment(id, d.ID)
 		c.resolvedBy, c.resolved = fc.event.Actor, at
+	default:
+		f.addGeneration(id, fc, at)
 	}
 }
 

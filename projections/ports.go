@@ -160,12 +160,12 @@ const Tables = "tables"
 
 // TableNames are the tables of the projection, parents before children.
 func TableNames() []string {
-	return []string{"users", "rooms", "assets", "room_participants", "invites", "canvas_states", "chat_messages", "comments", "asset_rooms", "room_snapshots", "spending"}
+	return []string{"users", "rooms", "assets", "room_participants", "invites", "canvas_states", "chat_messages", "comments", "generations", "asset_rooms", "room_snapshots", "spending"}
 }
 
 // RoomTables are those of TableNames whose rows belong to one room's stream, in the column room_id.
 func RoomTables() []string {
-	return []string{"room_participants", "invites", "canvas_states", "chat_messages", "comments", "room_snapshots"}
+	return []string{"room_participants", "invites", "canvas_states", "chat_messages", "comments", "generations", "room_snapshots"}
 }
 
 // Entry is one entry of KV.PutMany: an alias, so that whoever declares the same port means the same type.

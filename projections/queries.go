@@ -29,6 +29,13 @@ type Queries interface {
 	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
 	// Spending sums up, in the order of months, people and models.
 	Spending(ctx context.Context, f SpendingFilter) ([]SpendingRow, error)
+	// Generations returns the generations of a room, the newest first; cursor as with ListRooms.
+	Generations(ctx context.Context, room, cursor string, limit int) (rows []GenerationRow, next string, err error)
+	// GenerationByID returns one of a room, ErrNotFound where there is none.
+	GenerationByID(ctx context.Context, room, id string) (GenerationRow, error)
+	// UnfinishedGenerations returns those that are under way, or canceled with something still to come, in rooms that are there, sorted by room and id, those
+	// after the room and id given, at most limit.
+	UnfinishedGenerations(ctx context.Context, room, id string, limit int) ([]GenerationRow, error)
 	// NewestSnapshot returns where the newest snapshot of a room at or below revision (0: any) is; ok is false where there is none.
 	NewestSnapshot(ctx context.Context, room string, revision uint64) (row SnapshotRow, ok bool, err error)
 	// RoomsNeedingCheckpoint returns the rooms in which something happened since their last checkpoint, sorted by id, those after the id
@@ -65,6 +72,26 @@ type AssetRow struct {
 	Placeholder        string // a data URL, "" where there is none (yet)
 	Reason             string // why the upload failed
 	DeleteAfter        int64  // 0: it is not marked as unused
+}
+
+// GenerationRow is a row of generations. Times are Unix milliseconds, 0: not yet; money is in millionths of a US dollar.
+type GenerationRow struct {
+	RoomID, ID, UserID                              string // UserID may be ""
+	Revision                                        uint64 // of the room, at which it was asked for
+	Model, Result                                   string
+	Request                                         string // sealed
+	ElementID, RetryOf                              string
+	Status                                          string
+	Open                                            bool   // canceled, and something may still come of it
+	Inputs, Assets                                  string // JSON lists of asset names, "" for none
+	Seed                                            string
+	Estimate                                        int64
+	Cost                                            *int64 // nil: nothing is known of it yet
+	Kept                                            *bool  // nil: likewise
+	Reason, Detail, Said                            string // Said is sealed
+	Retryable                                       bool
+	RequestedAt, SubmittedAt, StartedAt, FinishedAt int64
+	DurationMS                                      int64
 }
 
 // SnapshotRow says that the object under Key holds a room as of Revision, whose commit has sequence Seq and sum Sum.

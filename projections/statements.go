@@ -98,6 +98,7 @@ func (f *fold) statements(prefix string) []Statement {
 	f.emitOwners(e) // what names the owner of before comes first
 	f.emitInvites(e)
 	f.emitComments(e)
+	f.emitGenerations(e)
 	f.emitAssets(e)
 	f.emitSpending(e)
 	return e.out

@@ -8,8 +8,9 @@ import (
 // delta is what one commit changes for old clients.
 type delta struct {
 	h       *partiesHalf
-	changed []*item // whose live state is another than was shown
-	resync  bool    // the paint order is another, or all addresses are: only a fresh sync:full can tell
+	changed []*item  // whose live state is another than was shown
+	said    [][]byte // of generations, to be sent last
+	resync  bool     // the paint order is another, or all addresses are: only a fresh sync:full can tell
 }
 
 func (d *delta) added(data *events.ElementAddedData, actor string) {
@@ -161,6 +162,9 @@ func (d *delta) send() {
 		if !d.resync {
 			d.h.show(d.h.elementFrame("image:update", it), nil)
 		}
+	}
+	for _, frame := range d.said {
+		d.h.broadcast(nil, frame)
 	}
 }
 

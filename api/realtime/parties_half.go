@@ -19,11 +19,12 @@ type partiesHalf struct {
 
 	// The canvas as old clients see it; nil while none is here.
 	items     map[string]*item
-	top       string    // at least the highest z of items; "" unknown where there are items
-	seq       uint64    // of the last message about elements
-	shape     uint64    // of the last one that added or removed one
-	removed   []removal // the newest, for those who are behind
-	removedAt uint64    // seq up to which removals are forgotten
+	top       string            // at least the highest z of items; "" unknown where there are items
+	seq       uint64            // of the last message about elements
+	shape     uint64            // of the last one that added or removed one
+	removed   []removal         // the newest, for those who are behind
+	removedAt uint64            // seq up to which removals are forgotten
+	waiting   map[string]string // elements that a generation, by its id, is to fill
 
 	remembered map[*item]struct{} // those with superseded values
 	past       int                // bytes of them, about
@@ -51,6 +52,7 @@ func (h *partiesHalf) joined(p *peer, v *commands.View) {
 	x := partiesOf(p)
 	if h.items == nil {
 		h.fill(v)
+		h.fillWaiting(v)
 	}
 	x.last = h.lastOf(x, v.Revision)
 	x.toLoad = x.last
@@ -70,6 +72,7 @@ func (h *partiesHalf) joined(p *peer, v *commands.View) {
 		p.send(others)
 	}
 	p.send(connectionInfo(x.userID, p.who.Color, p.who.Name))
+	h.sendWaiting(p)
 	h.prove(p, x)
 	h.firstEntry(p, x)
 }
@@ -284,6 +287,8 @@ func (d *delta) event(c *events.Commit, i int) {
 		for _, p := range h.list {
 			h.firstEntry(p, partiesOf(p))
 		}
+	default:
+		d.generation(e.Payload)
 	}
 }
 

@@ -25,6 +25,7 @@ type room struct {
 	id                 string
 	elements, comments int
 	invites            int
+	generations        []generation
 	members            []string
 	deleted            bool
 }
@@ -226,7 +227,9 @@ func (h *History) invite(r *room) []any {
 }
 
 func (h *History) roomPayload(r *room, actor string) []any {
-	switch h.rand.IntN(19) {
+	switch h.rand.IntN(25) {
+	case 19, 20, 21, 22, 23, 24:
+		return h.generate(r)
 	case 18:
 		return []any{&events.RoomKeyRotatedData{Key: h.rand.Uint64N(9)}}
 	case 16:

@@ -277,6 +277,24 @@ func typeOf(payload any) events.Type {
 		return events.SpendingRecorded
 	case *events.AssetDeletedData:
 		return events.AssetDeleted
+	case *events.GenerationRequestedData:
+		return events.GenerationRequested
+	case *events.GenerationSubmittingData:
+		return events.GenerationSubmitting
+	case *events.GenerationSubmittedData:
+		return events.GenerationSubmitted
+	case *events.GenerationStartedData:
+		return events.GenerationStarted
+	case *events.GenerationSucceededData:
+		return events.GenerationSucceeded
+	case *events.GenerationFailedData:
+		return events.GenerationFailed
+	case *events.GenerationCanceledData:
+		return events.GenerationCanceled
+	case *events.GenerationUnknownData:
+		return events.GenerationUnknown
+	case *events.GenerationSettledData:
+		return events.GenerationSettled
 	}
 	panic(fmt.Sprintf("projectionstest: no event type has payload %T", payload))
 }
