@@ -276,6 +276,13 @@ func (a *lateActive) RoomChanged(room string) {
 	}
 }
 
+// PictureReady has everybody who shows a picture told of its blur.
+func (a *lateActive) PictureReady(asset string) {
+	if hub := a.hub.Load(); hub != nil {
+		hub.PictureReady(asset)
+	}
+}
+
 func (a *lateActive) Online() []projections.Presence {
 	hub := a.hub.Load()
 	if hub == nil {

@@ -147,7 +147,7 @@ func (n *node) openEdge() (*edge, error) {
 		AssetURL: func(room, asset string, key uint64) string {
 			return strings.TrimSuffix(n.cfg.PublicURL, "/") + "/v1/assets/" + asset + "?room=" + room + "&cap=" + capabilities.Capability(room, key)
 		},
-		PublicRooms: n.publicRooms,
+		PublicRooms: n.publicRooms, Pictures: n.tables,
 	})
 	n.active.hub.Store(hub)
 	n.onClose("sockets", hub.Drain)

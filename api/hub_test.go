@@ -16,7 +16,7 @@ func newTestHub(t testing.TB, cfg Config) Hub {
 	hub := realtime.New(realtime.Config{
 		Rooms: cfg.Rooms, Users: cfg.Users, Preparer: cfg.Preparer, Authenticator: socketAuth{cfg}, AllowOrigin: cfg.Sites.OriginAllowed, AllowCookie: cfg.Sites.CookieAllowed,
 		Address: func(r *http.Request) string { return auth.AddressKey(cfg.Proxies.Client(r)) },
-		Logger:  cfg.Logger, Registerer: cfg.Registerer,
+		Logger:  cfg.Logger, Registerer: cfg.Registerer, Pictures: cfg.Queries,
 	})
 	t.Cleanup(func() {
 		if err := hub.Drain(context.Background()); err != nil {

@@ -239,6 +239,9 @@ func (e *Element) find(key string) (int, bool) {
 	return low, low < len(e.members) && e.members[low].key == key
 }
 
+// SetAt is the revision that set a member last, or unset it; 0 where that is not known.
+func (e *Element) SetAt(key string) uint64 { return e.provenanceOf(key).rev }
+
 // Members yields all members in canonical order. Values must not be modified.
 func (e *Element) Members(yield func(key string, value json.RawMessage) bool) {
 	for i := range e.members {

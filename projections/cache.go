@@ -59,6 +59,8 @@ type Active interface {
 	Online() []Presence
 	// RoomChanged hears that a room was made, deleted, or changed in what the list shows, once the tables say so. It may hear of it again.
 	RoomChanged(room string)
+	// PictureReady hears that the smaller pictures of an asset were made, once the tables say so. It may hear of it again.
+	PictureReady(asset string)
 }
 
 // CacheConfig of Caches. KV and Queries are needed.
@@ -144,7 +146,7 @@ func (c *Caches) applied(batch []*change) {
 	c.tellActive(batch)
 }
 
-// tellActive passes on what a list of rooms shows.
+// tellActive passes on what the realtime layer shows.
 func (c *Caches) tellActive(batch []*change) {
 	if c.cfg.Active == nil {
 		return
@@ -154,6 +156,8 @@ func (c *Caches) tellActive(batch []*change) {
 			switch ch.facts[i].event.Type {
 			case events.RoomCreated, events.RoomUpdated, events.RoomDeleted:
 				c.cfg.Active.RoomChanged(ch.stream.ID)
+			case events.AssetProcessed:
+				c.cfg.Active.PictureReady(ch.stream.ID)
 			}
 		}
 	}

@@ -79,6 +79,8 @@ type active struct {
 	changed []string
 }
 
+func (a *active) PictureReady(string) {}
+
 func (a *active) RoomChanged(room string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

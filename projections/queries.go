@@ -25,6 +25,8 @@ type Queries interface {
 	AssetBytes(ctx context.Context, user string) (int64, error)
 	// RoomAssets returns the assets that a room shows or showed and that can be served, sorted by id, those after the id after, at most limit.
 	RoomAssets(ctx context.Context, room, after string, limit int) ([]AssetRow, error)
+	// AssetsByID returns those of the assets that there are, in any order; at most MaxAssetIDs are asked for.
+	AssetsByID(ctx context.Context, ids []string) ([]AssetRow, error)
 	// StoredAssets returns all assets that can be served, likewise.
 	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
 	// Spending sums up, in the order of months, people and models.
@@ -59,6 +61,9 @@ type ParticipantRow struct {
 	JoinedAt     int64
 	Name, Color  string // "" unknown or forgotten
 }
+
+// MaxAssetIDs is how many assets one call of AssetsByID takes.
+const MaxAssetIDs = 500
 
 // AssetRow is a row of assets. Times are Unix milliseconds.
 type AssetRow struct {

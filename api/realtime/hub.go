@@ -37,6 +37,8 @@ type Config struct {
 	// AssetURL is the absolute address under which old clients load an asset of a room: it holds a capability of the room, under the room's key of
 	// that number.
 	AssetURL func(room, asset string, key uint64) string
+	// Pictures knows the blurs of pictures; nil: nobody is sent any.
+	Pictures Pictures
 	// PublicRooms fills the registry of old clients at the start; nil: it starts empty.
 	PublicRooms func(context.Context) ([]ListedRoom, error)
 
@@ -75,6 +77,7 @@ type Hub struct {
 	held     heldStore // of old clients
 	began    int64     // Unix ms
 	registry *Registry
+	blurs    *blurs
 }
 
 // New makes a hub. Drain ends it.
@@ -92,8 +95,9 @@ func New(cfg Config) *Hub {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.began = cfg.Clock()
 	h.registry = newRegistry(h)
-	h.work.Add(1)
-	go h.registry.run()
+	h.blurs = newBlurs(h)
+	h.work.Go(h.registry.run)
+	h.work.Go(h.blurs.run)
 	return h
 }
 

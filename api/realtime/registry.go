@@ -121,7 +121,6 @@ func (g *Registry) look(room string) {
 
 // run is the registry's goroutine, until the hub ends.
 func (g *Registry) run() {
-	defer g.hub.work.Done()
 	stop := g.hub.OnActivity(g.activity)
 	defer stop()
 	g.fill()

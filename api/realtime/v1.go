@@ -102,7 +102,7 @@ func (c *v1Conn) enter(who Identity) bool {
 		c.rate = rate.NewLimiter(rate.Limit(l.CommandRate), l.CommandBurst)
 	}
 	c.peer = newPeer(who, c.hello.Client)
-	c.peer.ext = &v1Peer{resume: c.hello.Resume}
+	c.peer.ext = &v1Peer{resume: c.hello.Resume, blurs: c.hello.Assets && c.hub.cfg.Pictures != nil}
 	ctx, cancel := context.WithTimeout(c.hub.ctx, watchTimeout)
 	defer cancel()
 	if err := c.join(ctx, c.roomID, c.peer, newV1Half); err != nil {

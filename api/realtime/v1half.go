@@ -27,6 +27,7 @@ type v1Half struct {
 	room       *room
 	ring       ring
 	peers      int     // of v1
+	blurred    int     // of those, how many are told of blurs
 	came, gone []*peer // since the last presence frame
 	frames     []positions
 	newcomers  []*peer // live, and not told yet who is here
@@ -73,6 +74,8 @@ type v1Peer struct {
 	announced bool     // got the list of who is here
 	asked     bool     // its first entry was handed in
 	held      [][]byte // answers that wait for live
+	blurs     bool     // is told of the blurs of pictures
+	unblurred []string // assets whose blurs are told once it is live
 	position  receipt
 	since     uint64 // the tick that position goes back to
 }
@@ -104,6 +107,10 @@ func (h *v1Half) joined(p *peer, v *commands.View) {
 	x := v1Of(p)
 	h.peers++
 	how, s := h.catchUp(p, x, v)
+	if x.blurs {
+		h.blurred++
+		x.unblurred = picturesIn(v, x.sent, how)
+	}
 	p.send(welcomeFrame(p, v.Revision, how, &h.room.hub.limits))
 	if s == nil {
 		h.becomeLive(p, x)
@@ -182,6 +189,10 @@ func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
 		p.sendOwn(b)
 	}
 	x.held = nil
+	if len(x.unblurred) > 0 {
+		h.stream(p, &blurStream{hub: h.room.hub, ids: x.unblurred})
+		x.unblurred = nil
+	}
 	h.firstEntry(p, x)
 }
 
@@ -213,6 +224,7 @@ func (h *v1Half) committed(c *events.Commit) {
 		p.send(h.frame(e))
 		x.sent = c.Last()
 	}
+	h.noteBlurs(c)
 }
 
 // frame is the commit's frame, encoded once for all, and again once somebody was forgotten.
@@ -264,6 +276,9 @@ func (h *v1Half) present(p *peer) {
 func (h *v1Half) left(p *peer) {
 	if x := v1Of(p); x != nil && h.peers > 0 {
 		h.peers--
+		if x.blurs {
+			h.blurred--
+		}
 	}
 	for i, q := range h.came {
 		if p == q { // came and went between two flushes

@@ -18,6 +18,7 @@ type hello struct {
 	Token  string
 	Client string
 	Resume *uint64 // last revision seen; nil: none
+	Assets bool    // wants to be told of the blurs of pictures
 }
 
 var (
@@ -33,6 +34,7 @@ func parseHello(b []byte) (hello, error) {
 	var h struct {
 		Type, Token, Client string
 		Resume              *uint64
+		Assets              bool
 	}
 	if err := json.Unmarshal(b, &h); err != nil || h.Type != "hello" {
 		return hello{}, errNoHello
@@ -40,7 +42,7 @@ func parseHello(b []byte) (hello, error) {
 	if len(h.Client) > domain.MaxClientID || !validClient(h.Client) {
 		return hello{}, domain.Errorf(domain.CodeBadRequest, "client is at most %d of letters, digits, '_', '-', '.' and ':'", domain.MaxClientID)
 	}
-	return hello{h.Token, h.Client, h.Resume}, nil
+	return hello{h.Token, h.Client, h.Resume, h.Assets}, nil
 }
 
 func validClient(id string) bool {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -50,6 +51,16 @@ func (s *Store) RoomAssets(ctx context.Context, room, after string, limit int) (
 	defer s.observe("room_assets", time.Now())
 	return s.assets(ctx, `SELECT `+assetColumns+` FROM asset_rooms r JOIN assets a ON a.id = r.asset_id
  WHERE r.room_id = ? AND r.asset_id > ? AND a.status IN ('ready', 'unused') ORDER BY r.asset_id LIMIT ?`, room, after, limit)
+}
+
+// AssetsByID implements projections.Queries.
+func (s *Store) AssetsByID(ctx context.Context, ids []string) ([]projections.AssetRow, error) {
+	defer s.observe("assets_by_id", time.Now())
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: assets by id: %w", err)
+	}
+	return s.assets(ctx, `SELECT `+assetColumns+` FROM json_each(?) j JOIN assets a ON a.id = j.value`, string(list))
 }
 
 // StoredAssets implements projections.Queries.

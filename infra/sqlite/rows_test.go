@@ -209,6 +209,9 @@ func TestRowsOfTextsAndAssets(t *testing.T) {
 	if err != nil || asset != want {
 		t.Errorf("asset %+v %v", asset, err)
 	}
+	if rows, err := f.store.AssetsByID(t.Context(), []string{"nobody's", "a"}); err != nil || len(rows) != 1 || rows[0].ID != "a" {
+		t.Errorf("%v %v", rows, err)
+	}
 	if rooms, err := f.store.AssetRooms(t.Context(), "a"); err != nil || !reflect.DeepEqual(rooms, []string{"later", "r"}) {
 		t.Errorf("rooms of the asset: %v %v", rooms, err)
 	}

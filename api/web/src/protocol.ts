@@ -84,6 +84,14 @@ export interface Online {
   role?: Role;
 }
 
+/** How a picture looks before its bytes are loaded. */
+export interface AssetInfo {
+  width: number;
+  height: number;
+  /** A tiny picture as a data URL. */
+  placeholder: string;
+}
+
 export type ServerMessage =
   | { type: 'welcome'; user: User; role: Role; session: string; revision: number; resume: 'snapshot' | 'replay'; limits?: Record<string, number> }
   | {
@@ -103,12 +111,13 @@ export type ServerMessage =
   | { type: 'preview'; session: string; id: string; set: Members }
   | { type: 'ephemeral'; session: string; user?: User | string; cursor?: { x: number; y: number } | null; viewport?: unknown }
   | { type: 'presence'; online?: Online[]; joined?: Online[]; left?: (Online | { session: string } | string)[] }
+  | { type: 'assets'; assets: Record<string, AssetInfo> }
   | { type: 'role'; role: Role }
   | { type: 'pong'; t: number; revision: number }
   | { type: 'error'; code: string; detail?: string };
 
 export type ClientMessage =
-  | { type: 'hello'; token: string; client: string; resume?: number }
+  | { type: 'hello'; token: string; client: string; assets: true; resume?: number }
   | { type: 'command'; seq: number; command: string; data: unknown }
   | { type: 'commands'; seq: number; commands: Command[] }
   | { type: 'preview'; id: string; set: Members }

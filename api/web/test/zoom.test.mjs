@@ -85,6 +85,28 @@ it('asks for the smaller picture where that is enough, and for the original near
   await shot(ada.page, 'zoom-near');
 });
 
+it('shows a blur of it, which comes with the element, until the picture is there', async () => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const other = await ada.context.newPage();
+  await other.route('**/v1/assets/**', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await other.goto(ada.page.url());
+  await live(other);
+  await fact(other, 'the blur is there', (src) => window.__kanvas.pictureState(src).blur, src);
+  assert.equal(await other.evaluate((src) => window.__kanvas.pictureShown(src), src), false);
+  await shot(other, 'zoom-blur');
+  // Another one, of which nothing smaller was made when it was shown: the blur comes as soon as there is one.
+  const [second] = await added(ada.page, 1, () => dropGradient(ada.page));
+  const fresh = await fact(other, 'it is shown here too', (id) => window.__kanvas.elements().find((e) => e.id === id)?.src, second);
+  await fact(other, 'its blur has come', (src) => window.__kanvas.pictureState(src).blur, fresh);
+  release();
+  await fact(other, 'and then the picture', (src) => window.__kanvas.pictureShown(src), src);
+  await other.close();
+});
+
 it('shows a picture all the time while a sharper one comes', async () => {
   await zoomTo(0.2);
   await sharp(256);

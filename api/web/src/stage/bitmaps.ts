@@ -34,14 +34,6 @@ interface Slot {
   tries: number;
 }
 
-/** What the server says of an asset before its bytes are asked for. */
-export interface AssetInfo {
-  width?: number;
-  height?: number;
-  /** A tiny picture as a data URL. */
-  placeholder?: string;
-}
-
 /**
  * Decoded pictures by src, each about as sharp as it is shown: what is far out comes from the server's smaller pictures. Each frame says in a
  * pass (`begin`, `need`…, `end`) what it needs; a better picture takes the place of a worse one once it is decoded, never before. Assets are
@@ -52,7 +44,6 @@ export class Bitmaps {
   readonly changed = new Signal();
   private slots = new Map<string, Slot>();
   private locals = new Map<string, Blob>();
-  private infos = new Map<string, AssetInfo>();
   private pass = 0;
   private active = 0;
   private bytes = 0;
@@ -60,7 +51,8 @@ export class Bitmaps {
   /** Replaced or evicted: their memory is freed, and not when the browser comes to it, once the next frame draws others. */
   private worn: Picture[] = [];
 
-  constructor(private readonly token: () => string) {}
+  /** `placeholder` says how an asset looks before it is loaded, as a tiny data URL; `known` has that looked at again. */
+  constructor(private readonly token: () => string, private readonly placeholder: (asset: string) => string | undefined) {}
 
   begin(): void {
     this.pass++;
@@ -136,15 +128,13 @@ export class Bitmaps {
     return fetchBytes(isAsset(src) && size <= VARIANTS ? `${path}?size=${size}` : path, this.token());
   }
 
-  describe(id: string, info: AssetInfo): void {
-    const src = `/v1/assets/${id}`;
-    this.infos.set(src, info);
-    const slot = this.slots.get(src);
-    if (slot && !slot.shown) void this.blur(src, slot);
-  }
-
-  info(src: string): AssetInfo | undefined {
-    return this.infos.get(src);
+  /** The placeholders of these assets are known now. */
+  known(assets: readonly string[]): void {
+    for (const asset of assets) {
+      const src = `/v1/assets/${asset}`;
+      const slot = this.slots.get(src);
+      if (slot && !slot.shown) void this.blur(src, slot);
+    }
   }
 
   /** After a reconnect: whatever failed for want of a server is asked for again at once. */
@@ -175,7 +165,7 @@ export class Bitmaps {
   }
 
   private async blur(src: string, slot: Slot): Promise<void> {
-    const placeholder = this.infos.get(src)?.placeholder;
+    const placeholder = isAsset(src) ? this.placeholder(src.slice(src.lastIndexOf('/') + 1)) : undefined;
     if (placeholder === undefined || slot.blur) return;
     try {
       slot.blur = await imageOf(placeholder);

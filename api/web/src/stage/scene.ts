@@ -40,12 +40,13 @@ export class Scene {
   private offs: (() => void)[];
 
   constructor(private readonly session: Session, private readonly viewport: Viewport) {
-    this.bitmaps = new Bitmaps(() => session.identity.token);
+    this.bitmaps = new Bitmaps(() => session.identity.token, (asset) => session.pictures.get(asset)?.placeholder);
     this.offs = [
       session.doc.changed.on((ids) => this.touch(ids)),
       session.previews.changed.on((ids) => this.touch(ids)),
       session.connection.phases.on((phase) => phase === 'live' && this.bitmaps.retryAll()),
       this.bitmaps.changed.on(() => this.request()),
+      session.picturesKnown.on((assets) => this.bitmaps.known(assets)),
       viewport.changed.on(() => this.request()),
       onThemeChange(() => this.touch(this.shown.keys())),
     ];

@@ -105,7 +105,7 @@ export class Connection {
 
   private hello(socket: WebSocket): void {
     const resume = this.options.resume();
-    const hello: ClientMessage = { type: 'hello', token: this.options.token(), client: this.options.client() };
+    const hello: ClientMessage = { type: 'hello', token: this.options.token(), client: this.options.client(), assets: true };
     if (resume !== undefined) hello.resume = resume;
     socket.send(JSON.stringify(hello));
   }

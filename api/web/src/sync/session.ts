@@ -1,5 +1,5 @@
 import type { Identity } from '../identity';
-import { MAX_COMMANDS_PER_LIST, MAX_FRAME_BYTES, type ClientMessage, type Command, type Element, type Members, type Role, type Room, type RoomEvent, type ServerMessage, type User } from '../protocol';
+import { MAX_COMMANDS_PER_LIST, MAX_FRAME_BYTES, type AssetInfo, type ClientMessage, type Command, type Element, type Members, type Role, type Room, type RoomEvent, type ServerMessage, type User } from '../protocol';
 import { Signal } from '../util/emitter';
 import { Throttle } from '../util/throttle';
 import { Chat } from './chat';
@@ -43,6 +43,9 @@ export class Session {
   readonly roleChanged = new Signal<[Role]>();
   /** A whole state of the room has come. */
   readonly ready = new Signal();
+  /** How pictures look before they are loaded, by asset. */
+  readonly pictures = new Map<string, AssetInfo>();
+  readonly picturesKnown = new Signal<[string[]]>();
   /** Session, its user where known, and where the cursor is; undefined = gone. */
   readonly cursorMoved = new Signal<[string, User | undefined, { x: number; y: number } | undefined]>();
   /** Aborted when the room is closed: takes listeners off that outlive it. */
@@ -220,6 +223,9 @@ export class Session {
         return this.ephemeralFrom(message);
       case 'presence':
         return this.presence.apply(message);
+      case 'assets':
+        for (const [id, info] of Object.entries(message.assets)) this.pictures.set(id, info);
+        return this.picturesKnown.emit(Object.keys(message.assets));
       case 'role':
         this.setRole(message.role);
         // The welcome named the limit of the role that we had then.

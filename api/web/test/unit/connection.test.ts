@@ -55,7 +55,7 @@ afterEach(() => {
 
 it('says hello first, and is live from the welcome on', () => {
   expect(newest().protocol).toBe('kanvas.v1');
-  expect(newest().sent.map((s) => JSON.parse(s))).toEqual([{ type: 'hello', token: 't', client: 'c1' }]);
+  expect(newest().sent.map((s) => JSON.parse(s))).toEqual([{ type: 'hello', token: 't', client: 'c1', assets: true }]);
   expect(connection.send({ type: 'ping', t: 1 })).toBe(false);
   newest().says(welcome);
   expect(connection.phase).toBe('live');
