@@ -66,6 +66,10 @@ Exits 1 where anything is wrong.`, opening, remote("verify")},
 		{"forget", "USER", "forget a person: nothing readable of them is left", `Ends the person's stream and those of guests that they claimed, destroys the keys that their names, e-mail, chat, comments and prompts
 are sealed under, and scrubs the tables. Their pictures and elements stay in the rooms, blamed on "Deleted user". There is no way back. The list of forgotten
 people (KANVAS_FORGOTTEN_FILE) has a log that is restored from an older backup forget them again. It may be repeated, and goes on where it was killed.`, opening, remote("forget")},
+		{"keys", "rotate | backup FILE | restore FILE", "new master key, or a sealed backup of the keys of people", `rotate makes a new master key, wraps all keys anew and keeps the old file beside the new one (.old), which backups of the log from before need. Killed, it goes
+on where it was when it is run again. Where several nodes share a log: --prepare first, copy the .next file beside the master key of each node, rotate on one, then on the others.
+backup writes everybody's key to FILE, sealed in the age format under KANVAS_KEYS_PASSPHRASE or for --recipient. Keep the newest one alone, apart from backups of the log: a person who is
+forgotten later is in older ones still. restore brings back what is missing, with no server running; it never brings back who was forgotten.`, opening, keysCommand},
 		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
 and is shown by nothing still. A server does this by itself every KANVAS_UNUSED_EVERY. Prints one JSON line for each.`, opening, remote("assets")},
 		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model.
@@ -112,6 +116,10 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "verify":
 		fs.String("target", "local", "local or d1: whose tables")
+	case "keys":
+		fs.Bool("prepare", false, "rotate: only make the next master key")
+		fs.String("recipient", "", "backup: age1…, whose identity alone opens it, in place of the passphrase")
+		fs.String("identity", "", "restore: file of the identity (age-keygen makes it) that the backup is for")
 	case "assets":
 		fs.Bool("dry-run", false, "only say what would be done")
 	case "spending":

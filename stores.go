@@ -24,13 +24,13 @@ const (
 )
 
 // openStores opens what is beside log and tables. It calls nobody outside: what is away must not stop a start.
-func (n *node) openStores(ctx context.Context) error {
-	master, err := jetstream.LoadMasterKey(n.cfg.MasterKey)
-	if err != nil {
-		return err
-	}
-	if n.keys, err = n.log.OpenKeys(ctx, master); err != nil {
+func (n *node) openStores(ctx context.Context) (err error) {
+	files := n.masterFiles()
+	if n.keys, err = n.log.OpenKeysOf(ctx, files); err != nil {
 		return fmt.Errorf("open keys: %w", err)
+	}
+	if files.Rotating() {
+		n.logger.Warn("master_key_rotation_unfinished", "hint", "kanvas keys rotate finishes it")
 	}
 	if err := n.openKV(ctx); err != nil {
 		return fmt.Errorf("open cache: %w", err)
@@ -39,6 +39,10 @@ func (n *node) openStores(ctx context.Context) error {
 		return err
 	}
 	return n.openObjects()
+}
+
+func (n *node) masterFiles() jetstream.MasterFiles {
+	return jetstream.MasterFiles{Path: n.cfg.MasterKey}
 }
 
 func (n *node) openKV(ctx context.Context) error {

@@ -34,6 +34,7 @@ type Config struct {
 	LogLevel   string         // debug, info, warn, error
 	MasterKey  string         // file of the key that wraps people's keys; default DIR/master.key
 	Forgotten  string         // file of the list of forgotten people; default "forgotten" beside the master key
+	Passphrase string         // secret, that backups of people's keys are sealed under
 	MaxSockets int            // on this node
 	PerAddress int            // sockets per client address
 	Profile    string         // file that a CPU profile is written to; empty: none
@@ -154,6 +155,8 @@ func settings() []setting {
 	add("log-level", "KANVAS_LOG_LEVEL", "debug, info, warn or error")(str(func(c *Config) *string { return &c.LogLevel }))
 	add("master-key-file", "KANVAS_MASTER_KEY_FILE", "file of the key that wraps people's keys; default DIR/master.key, made at first start")(str(func(c *Config) *string { return &c.MasterKey }))
 	add("forgotten-file", "KANVAS_FORGOTTEN_FILE", "file of the list of people who were forgotten; default \"forgotten\" beside the master key. Keep its newest copy when a backup is restored")(str(func(c *Config) *string { return &c.Forgotten }))
+	all = append(all, setting{env: "KANVAS_KEYS_PASSPHRASE", help: "passphrase that backups of people's keys are sealed under, of at least 12 characters", secret: true,
+		set: func(c *Config, v string) error { c.Passphrase = v; return nil }, show: func(c *Config) string { return c.Passphrase }})
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
 	add("max-sockets-per-address", "KANVAS_MAX_SOCKETS_PER_ADDRESS", "sockets of one client address")(num(func(c *Config) *int { return &c.PerAddress }))
 	add("cpu-profile", "KANVAS_CPU_PROFILE", "file that a CPU profile is written to while it runs; empty: none")(str(func(c *Config) *string { return &c.Profile }))
@@ -221,6 +224,9 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 	return c, errors.Join(append(problems, c.problems()...)...)
 }
 
+// minPassphrase is the shortest one that is taken: whoever has the backup may guess as long as they like.
+const minPassphrase = 12
+
 // maxSecretFile is the most bytes of a file that an environment variable names.
 const maxSecretFile = 64 << 10
 
@@ -284,6 +290,9 @@ func (c *Config) problems() []error {
 	}
 	if c.Coalesce < 5*time.Millisecond || c.Coalesce > time.Second {
 		bad("coalesce: %s is not 5ms to 1s", c.Coalesce)
+	}
+	if c.Passphrase != "" && len(c.Passphrase) < minPassphrase {
+		bad("KANVAS_KEYS_PASSPHRASE: has fewer than %d characters", minPassphrase)
 	}
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":

@@ -64,7 +64,15 @@ func (k *Keys) FollowDestroyed(ctx context.Context) (stop func() error, err erro
 func (k *Keys) heard(e jetstream.KeyValueEntry) {
 	var v wrapped
 	person, ok := unescapeKey(e.Key())
-	if !ok || json.Unmarshal(e.Value(), &v) != nil || !v.Destroyed {
+	if !ok || json.Unmarshal(e.Value(), &v) != nil {
+		return
+	}
+	if v.KeyID != "" && !k.masters.has(v.KeyID) { // another node rotates
+		if err := k.masters.look(); err != nil {
+			k.s.log.Error("master_key_unread", "error", err.Error())
+		}
+	}
+	if !v.Destroyed {
 		return
 	}
 	k.cache.destroy(person)

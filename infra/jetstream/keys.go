@@ -33,19 +33,17 @@ type Keys struct {
 	s       *Store
 	kv      jetstream.KeyValue
 	stream  jetstream.Stream
-	master  MasterKey // wraps new keys
-	masters map[string]MasterKey
+	masters masterKeys
 	cache   *keyCache
 	gone    destroyedHooks
 }
 
 // OpenKeys makes or finds the bucket. Keys are made under master; those wrapped under one of old can still be read.
 // It fails where the bucket was used with a master key that is neither: a lost key file must be restored, not replaced.
+// OpenKeysOf takes them from files.
 func (s *Store) OpenKeys(ctx context.Context, master MasterKey, old ...MasterKey) (*Keys, error) {
-	k := &Keys{s: s, master: master, masters: map[string]MasterKey{master.ID(): master}}
-	for _, m := range old {
-		k.masters[m.ID()] = m
-	}
+	k := &Keys{s: s}
+	k.masters.use(master, old...)
 	trusted := time.Duration(0) // for ever
 	if s.ns == nil {
 		trusted = keysTrusted
@@ -65,22 +63,27 @@ func (k *Keys) open(ctx context.Context) error {
 		return err
 	default:
 		was := st.CachedInfo().Config.Metadata[metaKeyID]
-		if _, ok := k.masters[was]; was != "" && !ok {
-			return fmt.Errorf("people's keys are wrapped under master key %s, the one given is %s: restore the right key file", was, k.master.ID())
+		if was != "" && !k.masters.has(was) {
+			return fmt.Errorf("people's keys are wrapped under master key %s, the one given is %s: restore the right key file", was, k.masters.newest().ID())
 		}
 	}
+	if err := k.stamp(ctx); err != nil {
+		return err
+	}
+	k.kv, err = k.s.js.KeyValue(ctx, keysBucket)
+	return err
+}
+
+// stamp makes the bucket where there is none, and notes in it the master key that is used now.
+func (k *Keys) stamp(ctx context.Context) (err error) {
 	// Two values are kept a key, so that Destroy can overwrite the wrapped key's bytes after the tombstone is stored.
 	// No direct get: a follower that is behind must not answer.
 	k.stream, err = k.s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: keysStream, Description: "Kanvas: keys of people, wrapped", Subjects: []string{keySubject(">")},
 		Storage: jetstream.FileStorage, Replicas: k.s.cfg.Replicas, Discard: jetstream.DiscardNew,
 		MaxMsgsPerSubject: 2, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: 4096, MaxConsumers: -1, AllowRollup: true, DenyPurge: false,
-		Metadata: map[string]string{metaKeyID: k.master.ID()},
+		Metadata: map[string]string{metaKeyID: k.masters.newest().ID()},
 	})
-	if err != nil {
-		return err
-	}
-	k.kv, err = k.s.js.KeyValue(ctx, keysBucket)
 	return err
 }
 
@@ -118,7 +121,7 @@ func (k *Keys) load(ctx context.Context, person string) (key []byte, ok bool, er
 	if err != nil {
 		return nil, false, err
 	}
-	return unwrap(k.masters, person, e.Value())
+	return k.masters.unwrap(person, e.Value())
 }
 
 // create stores a new key unless there is one, and reads what is there then.
@@ -127,14 +130,20 @@ func (k *Keys) create(ctx context.Context, person string) ([]byte, bool, error) 
 	if _, err := rand.Read(key); err != nil {
 		return nil, false, err
 	}
-	value, err := wrap(k.master, person, key)
-	if err != nil {
-		return nil, false, err
-	}
-	if _, err := k.store(ctx, person, value, 0); err != nil && !errors.Is(err, commands.ErrSequence) {
+	if err := k.put(ctx, person, key); err != nil && !errors.Is(err, commands.ErrSequence) {
 		return nil, false, err
 	}
 	return k.load(ctx, person)
+}
+
+// put stores a key for somebody who never had one; ErrSequence where they have, or had.
+func (k *Keys) put(ctx context.Context, person string, key []byte) error {
+	value, err := wrap(k.masters.newest(), person, key)
+	if err != nil {
+		return err
+	}
+	_, err = k.store(ctx, person, value, 0)
+	return err
 }
 
 // store puts value as the person's next one after revision; ErrSequence where there is another.
@@ -214,26 +223,16 @@ func (k *Keys) erase(ctx context.Context, escaped string, tombstone uint64) erro
 
 // Destroyed yields the people whose keys were destroyed, sorted: the list that a restore applies again.
 func (k *Keys) Destroyed(ctx context.Context, yield func(person string) bool) error {
-	w, err := k.kv.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("destroyed keys: %w", err)
-	}
 	gone := map[string]bool{}
-	for e := range w.Updates() {
-		if e == nil {
-			break // that was all
-		}
+	err := k.each(ctx, func(person string, stored []byte) {
 		var v wrapped
-		person, ok := unescapeKey(e.Key())
-		if ok && json.Unmarshal(e.Value(), &v) == nil && v.Destroyed {
-			gone[person] = true
-		}
-	}
-	if err := errors.Join(w.Stop(), ctx.Err()); err != nil {
-		return fmt.Errorf("destroyed keys: %w", err)
+		gone[person] = json.Unmarshal(stored, &v) == nil && v.Destroyed
+	})
+	if err != nil {
+		return err
 	}
 	for _, person := range slices.Sorted(maps.Keys(gone)) {
-		if !yield(person) {
+		if gone[person] && !yield(person) {
 			return nil
 		}
 	}

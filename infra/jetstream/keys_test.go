@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -222,5 +223,85 @@ func TestLoadMasterKey(t *testing.T) {
 	}
 	if _, err := jetstream.LoadMasterKey(dir); err == nil {
 		t.Error("a directory was taken for a key")
+	}
+}
+
+// TestKeysOfOtherNodes: a node drops a key as another destroys it, and reads what another wrapped under the next master key of its own files.
+func TestKeysOfOtherNodes(t *testing.T) {
+	port := freePort(t)
+	startNATS(t, t.TempDir(), port, 16<<20)
+	type node struct {
+		keys  *jetstream.Keys
+		files jetstream.MasterFiles
+		gone  chan string
+	}
+	var nodes []*node
+	var first []byte
+	for range 2 {
+		n := &node{files: jetstream.MasterFiles{Path: filepath.Join(t.TempDir(), "master.key")}, gone: make(chan string, 10)}
+		if first != nil {
+			if err := os.WriteFile(n.files.Path, first, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		if n.keys, err = open(t, jetstream.Config{URL: "nats://127.0.0.1:" + port, Partitions: 1}).OpenKeysOf(logtest.Context(t), n.files); err != nil {
+			t.Fatal(err)
+		}
+		if first, err = os.ReadFile(n.files.Path); err != nil {
+			t.Fatal(err)
+		}
+		n.keys.OnDestroyed(func(p string) { n.gone <- p })
+		stop, err := n.keys.FollowDestroyed(logtest.Context(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		nodes = append(nodes, n)
+	}
+	a, b := nodes[0], nodes[1]
+	ada, bob := key(t, a.keys, "ada", true, true), key(t, a.keys, "bob", true, true)
+	key(t, b.keys, "ada", false, true) // and remembers it
+	if err := a.keys.Destroy(logtest.Context(t), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		select {
+		case p := <-n.gone:
+			if p != "ada" {
+				t.Errorf("%q is gone", p)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a node has not heard that a key was destroyed")
+		}
+	}
+	key(t, b.keys, "ada", false, false)
+
+	if _, err := a.files.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := os.ReadFile(a.files.Path + ".next")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.files.Path+".next", next, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.keys.Rotate(logtest.Context(t), a.files, func(string) {}); err != nil || n != 1 {
+		t.Fatalf("%d keys, %v", n, err)
+	}
+	if got := key(t, b.keys, "bob", false, true); !bytes.Equal(got, bob) || bytes.Equal(got, ada) {
+		t.Error("the other node can't read what was wrapped anew")
+	}
+	carol := key(t, b.keys, "carol", true, true)
+	if got := key(t, a.keys, "carol", false, true); !bytes.Equal(got, carol) {
+		t.Error("nodes have different keys of carol")
+	}
+	if n, err := b.keys.Rotate(logtest.Context(t), b.files, func(string) {}); err != nil || n != 0 { // brings its files up
+		t.Errorf("%d keys were wrapped under the old master key after the rotation, %v", n, err)
 	}
 }

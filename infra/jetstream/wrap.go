@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -42,6 +43,9 @@ func wrap(m MasterKey, person string, key []byte) ([]byte, error) {
 	return json.Marshal(w)
 }
 
+// errMasterKey: a key is wrapped under a master key that is not known.
+var errMasterKey = errors.New("which is not given")
+
 // unwrap returns the key, or ok false for a tombstone.
 func unwrap(masters map[string]MasterKey, person string, stored []byte) (key []byte, ok bool, err error) {
 	var w wrapped
@@ -53,7 +57,7 @@ func unwrap(masters map[string]MasterKey, person string, stored []byte) (key []b
 	}
 	m, known := masters[w.KeyID]
 	if !known {
-		return nil, false, fmt.Errorf("the key of %q is wrapped under master key %s, which is not given", person, w.KeyID)
+		return nil, false, fmt.Errorf("the key of %q is wrapped under master key %s, %w", person, w.KeyID, errMasterKey)
 	}
 	aead, err := gcm(m)
 	if err != nil {
