@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,10 @@ import (
 )
 
 // nodeOn opens the data directory in this process, until the returned function is called.
-func nodeOn(t *testing.T, dir string) (*node, func()) {
+func nodeOn(t *testing.T, dir string, more ...string) (*node, func()) {
 	t.Helper()
 	env := map[string]string{"KANVAS_DATA": dir}
-	for _, line := range cloudflareEnv(t, dir) {
+	for _, line := range slices.Concat(cloudflareEnv(t, dir), more) {
 		name, value, _ := strings.Cut(line, "=")
 		env[name] = value
 	}

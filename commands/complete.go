@@ -56,38 +56,48 @@ func (u *Uploads) completeFailed(ctx context.Context, person, asset string, was 
 // keep makes the object of what was sent, under its own key.
 func (u *Uploads) keep(ctx context.Context, asset string, d *events.AssetUploadRequestedData, etags []string) (*events.AssetStoredData, error) {
 	staged := stagedOf(asset, d)
-	if n := len(etags); n != 0 && n != staged.Parts() || n == 0 && staged.Parts() > 1 {
-		return nil, domain.Errorf(domain.CodeConflict, "parts: %d are listed of %d", n, staged.Parts())
+	n, parts := len(etags), staged.Parts()
+	if n != 0 && n != parts {
+		return nil, errParts(n, parts)
 	}
-	from := staged.Key
-	switch err := u.intake.Finish(ctx, staged, etags); {
-	case errors.Is(err, ErrNoUpload):
-		if _, herr := u.objects.Head(ctx, d.Key); herr != nil {
-			return nil, domain.Errorf(domain.CodeConflict, "nothing was sent")
+	if n > 0 || parts == 1 {
+		if err := u.finish(ctx, staged, etags); err != nil {
+			return nil, err
 		}
-		from = d.Key // a call before was cut between keeping it and saying so
-	case errors.Is(err, ErrUploadBusy):
-		return nil, domain.Errorf(domain.CodeConflict, "a part is still on its way")
-	case errors.Is(err, ErrParts):
-		return nil, domain.Errorf(domain.CodeConflict, "parts are missing, or others than were sent")
-	case err != nil:
-		return nil, refuseDown(err)
 	}
-	object, err := u.objects.Head(ctx, from)
-	if errors.Is(err, ErrNoObject) {
-		if object, err = u.objects.Head(ctx, d.Key); err == nil {
-			from = d.Key
-		}
+	object, err := u.objects.Head(ctx, staged.Key)
+	if errors.Is(err, ErrNoObject) { // a call before may have been cut between keeping it and saying so
+		object, err = u.objects.Head(ctx, d.Key)
 	}
 	switch {
+	case errors.Is(err, ErrNoObject) && n == 0 && parts > 1: // it is only together after a call that listed them
+		return nil, errParts(n, parts)
 	case errors.Is(err, ErrNoObject):
 		return nil, domain.Errorf(domain.CodeConflict, "nothing was sent")
 	case err != nil:
 		return nil, refuseDown(err)
-	case from == staged.Key && object.Size != d.Size:
+	case object.Key == staged.Key && object.Size != d.Size:
 		return nil, domain.Errorf(domain.CodeBadRequest, "%d bytes came, %d were announced", object.Size, d.Size)
 	}
 	return u.look(ctx, object, d)
+}
+
+func errParts(listed, parts int) error {
+	return domain.Errorf(domain.CodeConflict, "parts: %d are listed of %d", listed, parts)
+}
+
+// finish puts together what was sent. No error where there is nothing to put together.
+func (u *Uploads) finish(ctx context.Context, staged Staged, etags []string) error {
+	switch err := u.intake.Finish(ctx, staged, etags); {
+	case errors.Is(err, ErrNoUpload):
+		return nil
+	case errors.Is(err, ErrUploadBusy):
+		return domain.Errorf(domain.CodeConflict, "a part is still on its way")
+	case errors.Is(err, ErrParts):
+		return domain.Errorf(domain.CodeConflict, "parts are missing, or others than were sent")
+	default:
+		return refuseDown(err)
+	}
 }
 
 // look reads what was sent and stores it under its key, without what is nobody's business.

@@ -74,7 +74,7 @@ type Intake interface {
 	Finish(ctx context.Context, s Staged, etags []string) error
 	// Abort gives up what is there of an upload that is not finished. No error where there is none.
 	Abort(ctx context.Context, key, id string) error
-	// Started yields uploads that are not finished, with the time they began.
+	// Started yields uploads that are not finished, with the time they began; also those of Objects.Put, where a store has such.
 	Started(ctx context.Context, yield func(key, id string, at time.Time) bool) error
 }
 

@@ -115,7 +115,13 @@ func (u *Uploads) sweepStrays(ctx context.Context, s *Swept) error {
 	var open []started
 	err := u.intake.Started(ctx, func(key, id string, at time.Time) bool { open = append(open, started{key, id, at}); return true })
 	for _, o := range open {
-		stray(o.key, o.at, func() error { return u.intake.Abort(ctx, o.key, o.id) })
+		remove := func() error { return u.intake.Abort(ctx, o.key, o.id) }
+		if strings.HasPrefix(o.key, StagedPrefix) {
+			stray(o.key, o.at, remove)
+		} else if o.at.Before(before.Add(strayAfter - uploadHolds)) { // what a server that is gone was putting; no Put takes so long
+			s.Strays++
+			errs = append(errs, remove())
+		}
 	}
 	var staged []Object
 	lerr := u.objects.List(ctx, StagedPrefix, func(o Object) bool { staged = append(staged, o); return true })

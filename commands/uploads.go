@@ -188,6 +188,9 @@ func (u *Uploads) Resume(ctx context.Context, person, asset string) (Upload, err
 	up, err := u.upload(ctx, asset, a.Requested)
 	if err == nil && up.Staged.Parts() > 1 {
 		up.Sent, err = u.intake.Sent(ctx, up.Staged)
+		if errors.Is(err, ErrNoUpload) { // a call to complete it was cut after its parts were put together
+			return up, domain.Errorf(domain.CodeConflict, "all of it was sent: complete it")
+		}
 	}
 	return up, refuseDown(err)
 }

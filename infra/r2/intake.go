@@ -117,9 +117,9 @@ func (i Intake) Abort(ctx context.Context, key, id string) error {
 	return i.AbortParts(ctx, key, id)
 }
 
-// Started implements commands.Intake.
+// Started implements commands.Intake. Among them are what this server puts itself, in parts, under any key.
 func (i Intake) Started(ctx context.Context, yield func(key, id string, at time.Time) bool) error {
-	pages := s3.NewListMultipartUploadsPaginator(i.api, &s3.ListMultipartUploadsInput{Bucket: &i.name, Prefix: aws.String(commands.StagedPrefix)})
+	pages := s3.NewListMultipartUploadsPaginator(i.api, &s3.ListMultipartUploadsInput{Bucket: &i.name})
 	for pages.HasMorePages() {
 		call, cancel := context.WithTimeout(ctx, i.times.call)
 		page, err := pages.NextPage(call)

@@ -70,33 +70,6 @@ func (b *Bucket) SignPut(ctx context.Context, key, contentType string, size int6
 	return Signed{r.Method, r.URL, r.SignedHeader}, nil
 }
 
-// StartParts begins an object that somebody else sends in parts, and returns the upload's id and a signed PUT for each part of PartSize
-// bytes. End it by FinishParts or AbortParts.
-func (b *Bucket) StartParts(ctx context.Context, key, contentType string, size int64, holds time.Duration) (id string, puts []Signed, err error) {
-	if err := checkPresign(key, holds); err != nil {
-		return "", nil, err
-	}
-	if size <= 0 || size > MaxSize {
-		return "", nil, fmt.Errorf("r2: put %s: %d bytes are not 1 to %d", key, size, int64(MaxSize))
-	}
-	call, cancel := context.WithTimeout(ctx, b.times.call)
-	defer cancel()
-	made, err := b.api.CreateMultipartUpload(call, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, ContentType: &contentType, CacheControl: cacheControl(key)})
-	if err != nil {
-		return "", nil, b.failed("begin to put", key, err)
-	}
-	for i := range parts(size) {
-		n := min(size-int64(i)*PartSize, PartSize)
-		r, err := b.presign.PresignUploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: &key, UploadId: made.UploadId,
-			PartNumber: aws.Int32(int32(i + 1)), ContentLength: &n}, s3.WithPresignExpires(holds))
-		if err != nil {
-			return "", nil, fmt.Errorf("r2: sign part %d of %s: %w", i+1, key, err)
-		}
-		puts = append(puts, Signed{r.Method, r.URL, r.SignedHeader})
-	}
-	return aws.ToString(made.UploadId), puts, nil
-}
-
 // FinishParts makes the object of its parts, whose ETags are given in their order.
 func (b *Bucket) FinishParts(ctx context.Context, key, id string, etags []string) error {
 	u := upload{b: b, key: key, id: id}

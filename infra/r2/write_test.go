@@ -352,43 +352,6 @@ func TestSignedAddresses(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func TestSomebodyElseSendsTheParts(t *testing.T) {
-	b, _ := open(t)
-	ctx := context.Background()
-	data := noise(2*PartSize + 7)
-	id, puts, err := b.StartParts(ctx, "images/u/v.mp4", "video/mp4", int64(len(data)), time.Minute)
-	if err != nil || len(puts) != 3 {
-		t.Fatalf("%d parts: %v", len(puts), err)
-	}
-	etags := make([]string, len(puts))
-	for i, p := range puts {
-		status, header, body := do(t, p, data[i*PartSize:min((i+1)*PartSize, len(data))], nil)
-		if status != http.StatusOK {
-			t.Fatalf("part %d: %d %s", i, status, body)
-		}
-		etags[i] = header.Get("ETag")
-	}
-	if err := b.FinishParts(ctx, "images/u/v.mp4", id, etags); err != nil {
-		t.Fatal(err)
-	}
-	want, err := ETagOf(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o, err := b.Head(ctx, "images/u/v.mp4"); err != nil || o.Size != int64(len(data)) || o.ETag != want {
-		t.Errorf("%+v %v", o, err)
-	}
-	id, _, err = b.StartParts(ctx, "images/u/w.mp4", "video/mp4", PartSize*2, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := b.AbortParts(ctx, "images/u/w.mp4", id); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // TestASilentStoreHasDeadlines: a store that takes a call and says nothing, or stops in the middle of a body, is away.
 func TestASilentStoreHasDeadlines(t *testing.T) {
 	silent := make(chan struct{})
