@@ -20,7 +20,7 @@ func (n *node) openBudgets(ctx context.Context) error {
 		return err
 	}
 	n.budgets = commands.NewBudgets(commands.BudgetConfig{
-		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Booked: n.booked, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
+		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
 	})
 	return nil
 }
@@ -43,7 +43,23 @@ func (n *node) booked(ctx context.Context, of commands.Account) (b commands.Book
 			b.Months[rows[i].Month] += rows[i].Cost
 		}
 	}
-	return b, nil
+	if of == commands.AnonymousAccount { // generations are somebody's
+		return b, nil
+	}
+	open, err := n.tables.OpenSpending(ctx, f)
+	for _, g := range open {
+		b.Open = append(b.Open, commands.OpenSpend{Month: time.UnixMilli(g.RequestedAt).UTC().Format(monthForm),
+			Spend: commands.Spend{ID: g.ID, Person: g.UserID, Room: g.RoomID, Model: g.Model, Amount: g.Estimate}})
+	}
+	return b, err
+}
+
+// outcome says what became of a generation. Without a key of fal.ai's nobody follows any: they stay as they are.
+func (n *node) outcome(ctx context.Context, room, id string) (commands.Outcome, error) {
+	if n.generations == nil {
+		return commands.Outcome{Known: true}, nil
+	}
+	return n.generations.Outcome(ctx, room, id)
 }
 
 // startBudgets sweeps the accounts until the node closes.

@@ -31,6 +31,8 @@ type Queries interface {
 	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
 	// Spending sums up, in the order of months, people and models.
 	Spending(ctx context.Context, f SpendingFilter) ([]SpendingRow, error)
+	// OpenSpending returns the generations of which it is not known yet what they cost, sorted by room and id.
+	OpenSpending(ctx context.Context, f SpendingFilter) ([]OpenGeneration, error)
 	// Generations returns the generations of a room, the newest first; cursor as with ListRooms.
 	Generations(ctx context.Context, room, cursor string, limit int) (rows []GenerationRow, next string, err error)
 	// GenerationByID returns one of a room, ErrNotFound where there is none.

@@ -23,7 +23,7 @@ type SpendingRow struct {
 	Cost   int64 // of what is over
 }
 
-// OpenGeneration is a generation that is not over.
+// OpenGeneration is a generation of which it is not known yet what it cost.
 type OpenGeneration struct {
 	ID, UserID, RoomID, Model string
 	Estimate                  int64 // millionths of a US dollar
