@@ -9,7 +9,6 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/events"
-	"github.com/infinite-kanvas/kanvas/infra/pictures"
 	"github.com/infinite-kanvas/kanvas/infra/watermill"
 )
 
@@ -22,7 +21,9 @@ func (n *node) startHandlers() error {
 	n.onClose("checkpoints", func(context.Context) error { checkpointer.Close(); return nil })
 	writer := commands.NewSnapshotWriter(commands.SnapshotConfig{Source: n.rooms, Objects: n.objects, Logger: n.logger, Metrics: n.reg})
 	n.onClose("snapshots", func(context.Context) error { writer.Close(); return nil })
-	variants := commands.NewVariants(commands.VariantConfig{Streams: n.streams, Objects: n.objects, Shrinker: pictures.Shrinker{}, Backlog: n.withoutVariants, Logger: n.logger})
+	shrinker := n.shrinker()
+	n.onClose("pictures", func(context.Context) error { shrinker.Close(); return nil })
+	variants := commands.NewVariants(commands.VariantConfig{Streams: n.streams, Objects: n.objects, Shrinker: shrinker, Backlog: n.withoutVariants, Logger: n.logger})
 	n.onClose("variants", func(context.Context) error { variants.Close(); return nil })
 	// One lane for all of them: a durable consumer of its own for each of the four cost more CPU than the commit itself.
 	const lane = "process"

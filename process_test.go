@@ -40,6 +40,10 @@ var binary = sync.OnceValues(func() (string, error) {
 var binaryDir string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == shrinking { // a node of a test started it, as a server starts the program
+		main()
+		return
+	}
 	code := m.Run()
 	if binaryDir != "" { // only where a test asked for the program
 		_ = os.RemoveAll(binaryDir) // the tests are over, a leftover hurts nobody

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image"
 	"maps"
 	"testing"
@@ -51,6 +52,30 @@ func TestSmallerPicturesAreServed(t *testing.T) {
 	list := w.call("GET", room+"/assets", ada.token, nil).ok(200).list("assets")
 	if len(list) != 1 || list[0].(cmd)["variants"].(cmd)["256"] != address+"?size=256" || list[0].(cmd)["placeholder"] == nil {
 		t.Errorf("%v", list)
+	}
+}
+
+// TestAPictureThatIsDeadly: where the process of pictures dies over one, it is tried once more, and then nothing smaller is made of it.
+func TestAPictureThatIsDeadly(t *testing.T) {
+	w := newWorld(t)
+	ada := w.guest("Ada")
+	id := w.upload(ada, "x.png", "image/png", pngOf(t, noise(300, 300, 1))).ok(200).str("id")
+	dies := pictures.NewWorker([]string{"/bin/false"}, nil)
+	defer dies.Close()
+	v := commands.NewVariants(commands.VariantConfig{Streams: commands.NewStreams(w.parts.log, w.parts.clock), Objects: w.parts.objects, Shrinker: dies,
+		Backlog: func(context.Context, func(string) bool) error { return nil }})
+	defer v.Close()
+	if err := v.Make(soon(t), id); !errors.Is(err, commands.ErrShrinkerDied) {
+		t.Errorf("the first time: %v", err)
+	}
+	if a, err := w.uploads.Asset(soon(t), ada.id, id); err != nil || a.Processed != nil {
+		t.Errorf("%+v %v", a.Processed, err)
+	}
+	if err := v.Make(soon(t), id); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if a, err := w.uploads.Asset(soon(t), ada.id, id); err != nil || a.Processed == nil || len(a.Processed.Variants) != 0 {
+		t.Errorf("%+v %v", a.Processed, err)
 	}
 }
 

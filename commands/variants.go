@@ -23,11 +23,15 @@ var variantSizes = []int{1024, 256}
 const (
 	variantsQueued = 1000
 	variantTimeout = 2 * time.Minute
+	deadlyKept     = 1000
 	variantsRetry  = 30 * time.Second // until what failed for want of a store is tried again
 )
 
 // ErrNotShrunk: the picture is of a kind, or so large, that nothing smaller is made of it. Trying again is no use.
 var ErrNotShrunk = errors.New("pictures: nothing smaller is made of it")
+
+// ErrShrinkerDied: what makes smaller pictures died over this one, and may of another reason.
+var ErrShrinkerDied = errors.New("pictures: it died over the picture")
 
 // Shrunk is a smaller picture.
 type Shrunk struct {
@@ -36,10 +40,10 @@ type Shrunk struct {
 	Data                []byte
 }
 
-// Shrinker makes smaller pictures: of those of sizes (falling) that are smaller than the picture, each, and a tiny one as a data URL. One call may take
-// several hundred MiB of memory for a moment. ErrNotShrunk, or what reading body gave.
+// Shrinker makes smaller pictures of the size bytes of body: of those of sizes (falling) that are smaller than the picture, each, and a tiny one as a data
+// URL. One call may take several hundred MiB of memory for a moment. ErrNotShrunk, ErrShrinkerDied, or what reading body gave. May be called concurrently.
 type Shrinker interface {
-	Shrink(ctx context.Context, body io.Reader, found *media.Found, sizes []int) (list []Shrunk, placeholder string, err error)
+	Shrink(ctx context.Context, body io.Reader, size int64, found *media.Found, sizes []int) (list []Shrunk, placeholder string, err error)
 }
 
 // VariantConfig is what NewVariants needs.
@@ -60,6 +64,9 @@ type Variants struct {
 	missed chan struct{} // capacity 1: the backlog has to be looked through
 	stop   context.CancelFunc
 	done   sync.WaitGroup
+
+	mu     sync.Mutex
+	deadly map[string]bool // keys of pictures over which the shrinker died
 }
 
 // NewVariants starts; Close ends it.
@@ -68,7 +75,7 @@ func NewVariants(cfg VariantConfig) *Variants {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	v := &Variants{cfg: cfg, queue: make(chan string, variantsQueued), missed: make(chan struct{}, 1), stop: stop}
+	v := &Variants{cfg: cfg, queue: make(chan string, variantsQueued), missed: make(chan struct{}, 1), stop: stop, deadly: map[string]bool{}}
 	v.miss()
 	v.done.Go(func() { v.run(ctx) })
 	return v
@@ -189,10 +196,10 @@ func (v *Variants) make(ctx context.Context, d *events.AssetStoredData) (*events
 	}
 	var list []Shrunk
 	err = v.read(ctx, d.Key, func(body io.Reader) (err error) {
-		list, made.Placeholder, err = v.cfg.Shrinker.Shrink(ctx, body, found, variantSizes)
+		list, made.Placeholder, err = v.cfg.Shrinker.Shrink(ctx, body, d.Size, found, variantSizes)
 		return err
 	})
-	if errors.Is(err, ErrNotShrunk) && ctx.Err() == nil {
+	if ctx.Err() == nil && (errors.Is(err, ErrNotShrunk) || errors.Is(err, ErrShrinkerDied) && v.diedAgain(d.Key)) {
 		return made, nil
 	}
 	if err != nil {
@@ -210,6 +217,21 @@ func (v *Variants) make(ctx context.Context, d *events.AssetStoredData) (*events
 		made.Variants = append(made.Variants, events.AssetVariant{Size: s.Size, Key: key, ContentType: s.ContentType, Width: s.Width, Height: s.Height, Bytes: int64(len(s.Data))})
 	}
 	return made, nil
+}
+
+// diedAgain says whether a picture was somebody's end before; once may be chance. It is told once each time.
+func (v *Variants) diedAgain(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.deadly[key] {
+		delete(v.deadly, key)
+		return true
+	}
+	if len(v.deadly) >= deadlyKept {
+		clear(v.deadly) // they are met again
+	}
+	v.deadly[key] = true
+	return false
 }
 
 func (v *Variants) read(ctx context.Context, key string, fn func(io.Reader) error) error {

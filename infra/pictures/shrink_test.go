@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestShrink(t *testing.T) {
 		"a turned photo": {asJPEG.Bytes(), media.Found{Type: media.Type{ContentType: "image/jpeg"}, Width: 1500, Height: 3000, Orientation: 6}, 512, 1024},
 		"a drawing":      {asPNG.Bytes(), media.Found{Type: media.Type{ContentType: "image/png"}, Width: 700, Height: 1400, Orientation: 1}, 512, 1024},
 	} {
-		list, placeholder, err := Shrinker{}.Shrink(t.Context(), bytes.NewReader(c.data), &c.found, []int{1024, 256})
+		list, placeholder, err := Shrinker{}.Shrink(t.Context(), bytes.NewReader(c.data), int64(len(c.data)), &c.found, []int{1024, 256})
 		if err != nil || len(list) != 2 {
 			t.Fatalf("%s: %d %v", name, len(list), err)
 		}
@@ -82,21 +83,51 @@ func TestNothingIsShrunkBeyondTheMemory(t *testing.T) {
 		"moving": {Type: media.Type{ContentType: "image/gif"}, Width: 9, Height: 9, Animated: true}, "a film": {Type: media.Type{ContentType: "video/mp4"}, Width: 9, Height: 9},
 		"broken": {Type: media.Type{ContentType: "image/png"}, Width: 9, Height: 9},
 	} {
-		if _, _, err := (Shrinker{}).Shrink(t.Context(), strings.NewReader("no picture"), &f, []int{256}); !errors.Is(err, commands.ErrNotShrunk) {
+		if _, _, err := (Shrinker{}).Shrink(t.Context(), strings.NewReader("no picture"), 10, &f, []int{256}); !errors.Is(err, commands.ErrNotShrunk) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func BenchmarkShrink12Megapixels(b *testing.B) {
-	var data bytes.Buffer
-	if err := jpeg.Encode(&data, quarters(4000, 3000), nil); err != nil {
-		b.Fatal(err)
-	}
-	f := media.Found{Type: media.Type{ContentType: "image/jpeg"}, Width: 4000, Height: 3000, Orientation: 1}
-	for b.Loop() {
-		if _, _, err := (Shrinker{}).Shrink(b.Context(), bytes.NewReader(data.Bytes()), &f, []int{1024, 256}); err != nil {
-			b.Fatal(err)
+// photograph is a JPEG with light, edges and grain as one has them: 3 MB where it has 12 megapixels.
+func photograph(t testing.TB, w, h int) []byte {
+	t.Helper()
+	m := image.NewYCbCr(image.Rect(0, 0, w, h), image.YCbCrSubsampleRatio420)
+	r := rand.New(rand.NewPCG(1, 1))
+	fill := func(p []uint8, w, h, largest, grain int) {
+		for size, amp := largest, 90; size > 1; size, amp = size/4, amp/2 {
+			for y := range h {
+				for x := range w {
+					p[y*w+x] += uint8(amp * (x/size*7919 ^ y/size*104729) % 128 / 128)
+				}
+			}
 		}
+		for i := range p {
+			p[i] += uint8(30 + r.IntN(2*grain+1))
+		}
+	}
+	fill(m.Y, w, h, 512, 6)
+	fill(m.Cb, w/2, h/2, 256, 2)
+	fill(m.Cr, w/2, h/2, 256, 2)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 92}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// BenchmarkPhotograph makes all that is made of a photograph of 12 megapixels, here and in the process for it.
+func BenchmarkPhotograph(b *testing.B) {
+	data := photograph(b, 4000, 3000)
+	b.Logf("%d bytes", len(data))
+	f := media.Found{Type: media.Type{ContentType: "image/jpeg"}, Width: 4000, Height: 3000, Orientation: 6}
+	for name, s := range map[string]commands.Shrinker{"here": Shrinker{}, "process": newWorker(b)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := s.Shrink(b.Context(), bytes.NewReader(data), int64(len(data)), &f, []int{1024, 256}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
