@@ -67,6 +67,8 @@ Exits 1 where anything is wrong.`, opening, remote("verify")},
 		{"forget", "USER", "forget a person: nothing readable of them is left", `Ends the person's stream and those of guests that they claimed, destroys the keys that their names, e-mail, chat, comments and prompts
 are sealed under, and scrubs the tables. Their pictures and elements stay in the rooms, blamed on "Deleted user". There is no way back. The list of forgotten
 people (KANVAS_FORGOTTEN_FILE) has a log that is restored from an older backup forget them again. It may be repeated, and goes on where it was killed.`, opening, remote("forget")},
+		{"export", "--user USER FILE", "give a person what is kept of them, as a zip", `Writes FILE (mode 0600): profile, rooms, chat, comments, generations, elements, everything they did, and the pictures and videos they brought; of the guests
+that they claimed too. Reads the whole log.`, opening, exportPerson},
 		{"keys", "rotate | backup FILE | restore FILE", "new master key, or a sealed backup of the keys of people", `rotate makes a new master key, wraps all keys anew and keeps the old file beside the new one (.old), which backups of the log from before need. Killed, it goes
 on where it was when it is run again. Where several nodes share a log: --prepare first, copy the .next file beside the master key of each node, rotate on one, then on the others.
 backup writes everybody's key to FILE, sealed in the age format under KANVAS_KEYS_PASSPHRASE or for --recipient. Keep the newest one alone, apart from backups of the log: a person who is
@@ -120,6 +122,8 @@ func (c subcommand) start(ctx context.Context, args []string, getenv func(string
 		fs.String("target", "local", "local or d1: whose tables")
 	case "verify":
 		fs.String("target", "local", "local or d1: whose tables")
+	case "export":
+		fs.String("user", "", "whose data")
 	case "keys":
 		fs.Bool("prepare", false, "rotate: only make the next master key")
 		fs.String("recipient", "", "backup: age1…, whose identity alone opens it, in place of the passphrase")

@@ -108,7 +108,7 @@ func runOp(ctx context.Context, c *call, op string, args []string) error {
 
 // ops are the operations that the control socket and the tools run on an open node.
 func (n *node) ops() map[string]control.Op {
-	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth, "person": n.opPerson, "assets": n.opAssets, "spending": n.opSpending, "forget": n.opForget, "rotate-keys": n.opRotateKeys, "export-keys": n.opExportKeys}
+	return map[string]control.Op{"log": n.opLog, "rebuild": n.opRebuild, "verify": n.opVerify, "health": n.opHealth, "person": n.opPerson, "assets": n.opAssets, "spending": n.opSpending, "forget": n.opForget, "rotate-keys": n.opRotateKeys, "export-keys": n.opExportKeys, "export-person": n.opExportPerson}
 }
 
 // opLog prints the commits of a stream as they are stored.

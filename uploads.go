@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
 
@@ -60,30 +61,38 @@ func (n *node) unused(dry bool) commands.UnusedConfig {
 
 // What is read of the log at once.
 const (
-	shownRecords = 500
-	shownBytes   = 8 << 20
+	scanRecords = 500
+	scanBytes   = 8 << 20
 )
 
 // shown reads the whole log, as it is now, for the assets that rooms name.
 func (n *node) shown(ctx context.Context) (map[string]bool, error) {
 	ids := map[string]bool{}
+	err := n.scan(ctx, func(rec events.Record) error { commands.ShownIDs(rec, ids); return nil })
+	return ids, err
+}
+
+// scan yields the whole log as it is at the call, partition by partition.
+func (n *node) scan(ctx context.Context, yield func(events.Record) error) error {
 	for p := range n.log.Partitions() {
 		_, last, err := n.log.Bounds(ctx, p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for after := uint64(0); after < last; {
-			recs, err := n.log.Next(ctx, p, after, shownRecords, shownBytes)
+			recs, err := n.log.Next(ctx, p, after, scanRecords, scanBytes)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			for _, rec := range recs {
-				commands.ShownIDs(rec, ids)
+				if err := yield(rec); err != nil {
+					return err
+				}
 				after = rec.Seq
 			}
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 // opAssets is kanvas assets unused.
