@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
 
@@ -19,8 +20,12 @@ func (n *node) openBudgets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	secret, err := config.Secret(n.cfg.Data, "secret")
+	if err != nil {
+		return err
+	}
 	n.budgets = commands.NewBudgets(commands.BudgetConfig{
-		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
+		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Key: secret, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
 	})
 	return nil
 }

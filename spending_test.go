@@ -82,7 +82,7 @@ func TestLostAccounts(t *testing.T) {
 	do(domain.SystemID, domain.AdvanceGeneration{To: &events.GenerationFailedData{ID: "over", Code: commands.FailedResult, Detail: "no picture", Cost: 35_000}})
 	must(n.budgets.Settle(ctx, over, 35_000))
 	for _, who := range []string{"ann", ""} {
-		settle, err := n.budgets.Calls().Reserve(ctx, who, commands.FalCall{Model: "fal-ai/evf-sam", Input: []byte("{}")})
+		settle, err := n.budgets.Calls().Reserve(ctx, commands.Payer{Person: who}, commands.FalCall{Model: "fal-ai/evf-sam", Input: []byte("{}")})
 		must(err)
 		settle(ctx, commands.FalAnswer{Status: 200})
 	}

@@ -266,7 +266,7 @@ func (a *API) reserveFal(c echo.Context, call *commands.FalCall, own bool) (sett
 		}
 	}
 	ctx, q := c.Request().Context(), requestOf(c)
-	done, err := a.cfg.FalSpending.Reserve(ctx, q.user, *call)
+	done, err := a.cfg.FalSpending.Reserve(ctx, commands.Payer{Person: q.user, Address: q.freeAddress()}, *call)
 	var refusal *domain.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == domain.CodeRateLimited:

@@ -550,7 +550,8 @@ type books struct {
 	refuse error
 }
 
-func (b *books) Reserve(_ context.Context, person string, call commands.FalCall) (func(context.Context, commands.FalAnswer), error) {
+func (b *books) Reserve(_ context.Context, who commands.Payer, call commands.FalCall) (func(context.Context, commands.FalAnswer), error) {
+	person := who.Person
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refuse != nil {

@@ -53,6 +53,7 @@ func (a *API) createGeneration(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	r.Address = q.freeAddress()
 	if err := a.countGeneration(c); err != nil {
 		return err
 	}

@@ -19,9 +19,9 @@ func TestACrowdOfGenerationsCanNotOverspend(t *testing.T) {
 	const fits = 12
 	withBudgets(t, commands.BudgetLimits{User: 8 * oneImage, Room: fits * oneImage, Server: commands.NoBudget})
 	g := newGenerationWorld(t)
-	owner := g.guest("Owner")
+	owner := person{"owner", g.local("owner")}
 	room := g.room(owner, "r", "public")
-	people := []person{owner, g.guest("Bob"), g.guest("Cat")}
+	people := []person{owner, {"bob", g.local("bob")}, {"cat", g.local("cat")}}
 	var mu sync.Mutex
 	var ids []string
 	var refused atomic.Int64

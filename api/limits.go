@@ -104,6 +104,14 @@ func (q *request) caller(byAddress bool) commands.Caller {
 	return commands.Caller{ID: q.user, IP: q.client.String()}
 }
 
+// freeAddress is where a caller comes from whose identity is free: a guest, or nobody; "" for others.
+func (q *request) freeAddress() string {
+	if q.user != "" && q.who.Kind != commands.KindGuest {
+		return ""
+	}
+	return auth.AddressKey(q.client)
+}
+
 // callerKey is what this process counts by: the person, or the address of who is nobody.
 func callerKey(q *request) string {
 	if q.user != "" {

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,17 @@ func TestSpendingOfCalls(t *testing.T) {
 	for _, bad := range []string{"", "2026", "2026-00", "2026-1", "x"} {
 		w.call("GET", "/v1/me/spending?month="+bad, ann, nil).ok(400)
 	}
+}
+
+// TestGuestsShareABudget: new identities cost nothing, so they bring no new budget.
+func TestGuestsShareABudget(t *testing.T) {
+	w, _ := falWorld(t, many, withBudgets(t, commands.BudgetLimits{User: 80_000, Room: commands.NoBudget, Server: commands.NoBudget}))
+	w.fal("POST", falRun, w.guest("Ann").token, falPrompt).ok(200)
+	w.fal("POST", falRun, "", falPrompt).ok(200)
+	if a := w.fal("POST", falRun, w.guest("Bob").token, falPrompt); a.status != 429 || !strings.Contains(string(a.body), "your address's budget") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	w.fal("POST", falRun, w.signed(t, "cat"), falPrompt).ok(200)
 }
 
 // TestACrowdCanNotOverspend: a hundred calls at once of one person and of many, end to end: never one more reaches fal.ai than is paid for.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,18 +39,28 @@ type account struct {
 
 // heldSpend is what may still be spent. What it is for is in the person's account alone.
 type heldSpend struct {
-	Amount int64  `json:"amount"`
-	Month  string `json:"month"` // whose budget it is taken from
-	At     int64  `json:"at"`    // Unix ms from which on somebody has to see what became of it
-	Room   string `json:"room,omitempty"`
-	Model  string `json:"model,omitempty"`
-	Call   bool   `json:"call,omitempty"` // of /api/fal
+	Amount int64   `json:"amount"`
+	Month  string  `json:"month"` // whose budget it is taken from
+	At     int64   `json:"at"`    // Unix ms from which on somebody has to see what became of it
+	Room   string  `json:"room,omitempty"`
+	Model  string  `json:"model,omitempty"`
+	From   Account `json:"from,omitempty"` // of the address, where that counts too
+	Call   bool    `json:"call,omitempty"` // of /api/fal
 }
 
 type settledSpend struct {
-	Cost  int64  `json:"cost"`
-	Month string `json:"month"`
-	At    int64  `json:"at"` // Unix ms
+	Cost  int64   `json:"cost"`
+	Month string  `json:"month"`
+	At    int64   `json:"at"` // Unix ms
+	From  Account `json:"from,omitempty"`
+}
+
+// from is the account of the address of a spend, "" where that does not count.
+func (a *account) from(id string) Account {
+	if h, ok := a.Held[id]; ok {
+		return h.From
+	}
+	return a.Settled[id].From
 }
 
 // used is what a month's budget can't be spent on any more.
@@ -68,7 +79,7 @@ func (a *account) settle(id string, cost, now int64) (difference int64, changed 
 	if h, ok := a.Held[id]; ok {
 		delete(a.Held, id)
 		a.book(h.Month, cost)
-		a.Settled[id] = settledSpend{Cost: cost, Month: h.Month, At: now}
+		a.Settled[id] = settledSpend{Cost: cost, Month: h.Month, At: now, From: h.From}
 		return cost, true
 	}
 	s, ok := a.Settled[id]
@@ -77,7 +88,7 @@ func (a *account) settle(id string, cost, now int64) (difference int64, changed 
 	}
 	difference = cost - s.Cost
 	a.book(s.Month, difference)
-	a.Settled[id] = settledSpend{Cost: cost, Month: s.Month, At: now}
+	a.Settled[id] = settledSpend{Cost: cost, Month: s.Month, At: now, From: s.From}
 	return difference, true
 }
 
@@ -204,7 +215,7 @@ func newBudgetMetrics(reg prometheus.Registerer) budgetMetrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kanvas_budget_refused_total", Help: "Runs of models refused as a budget was used up, by whose."}, []string{"whose"}),
 		swept:   counter("kanvas_spends_swept_total", "Spends that a crash had cut, settled by the sweep."),
 	}
-	for _, whose := range []Account{UserAccount("x"), RoomAccount("x"), ServerAccount} {
+	for _, whose := range []Account{UserAccount("x"), RoomAccount("x"), addressPrefix, ServerAccount} {
 		m.refused.WithLabelValues(kindOf(whose)) // so that they are shown before the first
 	}
 	if reg != nil {
@@ -220,6 +231,9 @@ func kindOf(a Account) string {
 		return "user"
 	case room != "":
 		return "room"
+	}
+	if strings.HasPrefix(string(a), addressPrefix) {
+		return "address"
 	}
 	return string(a)
 }

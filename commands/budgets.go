@@ -2,6 +2,9 @@ package commands
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,9 +45,17 @@ func UserAccount(person string) Account {
 func RoomAccount(room string) Account { return Account(roomPrefix + room) }
 
 const (
-	userPrefix = "user/"
-	roomPrefix = "room/"
+	userPrefix    = "user/"
+	roomPrefix    = "room/"
+	addressPrefix = "address/"
 )
+
+// addressAccount is that of everybody who comes from an address and whose identity is free. It does not say which address it is.
+func (b *Budgets) addressAccount(address string) Account {
+	mac := hmac.New(sha256.New, b.cfg.Key)
+	mac.Write([]byte(addressPrefix + address))
+	return Account(addressPrefix + hex.EncodeToString(mac.Sum(nil)[:16]))
+}
 
 // Of is the user or the room whose account it is; of others both are "".
 func (a Account) Of() (user, room string) {
@@ -77,6 +88,7 @@ type BudgetConfig struct {
 	Ledger Ledger // by account
 	Limits BudgetLimits
 	Prices Prices
+	Key    []byte // hides addresses; the same on all nodes
 	// Booked makes an account that has no document, as of the log's head: new ones, and those of a lost ledger.
 	Booked func(ctx context.Context, account Account) (Booked, error)
 	// Outcome says what became of a generation, for the sweep; exact at the log's head.
@@ -126,12 +138,15 @@ type budget struct {
 	whose   string // in refusals
 }
 
-// budgetsOf are the accounts of a spend, the person's first.
-func (b *Budgets) budgetsOf(s *Spend) []budget {
+// budgetsOf are the accounts of a spend, the person's first. from is its address's, "" for none.
+func (b *Budgets) budgetsOf(s *Spend, from Account) []budget {
 	l := &b.cfg.Limits
 	list := []budget{{UserAccount(s.Person), l.User, "your"}}
 	if list[0].account == AnonymousAccount {
 		list[0].limit = NoBudget
+	}
+	if from != "" {
+		list = append(list, budget{from, l.User, "your address's"})
 	}
 	if s.Room != "" {
 		list = append(list, budget{RoomAccount(s.Room), l.Room, "this room's"})
@@ -146,9 +161,13 @@ func (b *Budgets) Reserve(ctx context.Context, s Spend) error { return b.reserve
 
 // reserve is Reserve; the sweep looks after it after a while: 0 is that of generations.
 func (b *Budgets) reserve(ctx context.Context, s Spend, call time.Duration) error {
-	list := b.budgetsOf(&s)
+	var from Account
+	if s.Address != "" {
+		from = b.addressAccount(s.Address)
+	}
+	list := b.budgetsOf(&s, from)
 	for i := range list {
-		paid, err := b.hold(ctx, &list[i], &s, call)
+		paid, err := b.hold(ctx, &list[i], &s, from, call)
 		var refusal *domain.Error
 		switch {
 		case errors.As(err, &refusal):
@@ -183,7 +202,8 @@ func (b *Budgets) release(ctx context.Context, s *Spend, held []budget) error {
 	return nil
 }
 
-func (b *Budgets) hold(ctx context.Context, from *budget, s *Spend, call time.Duration) (paid bool, err error) {
+// hold takes a spend from one budget; by is its address's account.
+func (b *Budgets) hold(ctx context.Context, from *budget, s *Spend, by Account, call time.Duration) (paid bool, err error) {
 	err = b.change(ctx, from.account, func(a *account) (bool, error) {
 		paid = a.Settled[s.ID].Cost > 0
 		if _, held := a.Held[s.ID]; held || paid {
@@ -201,7 +221,7 @@ func (b *Budgets) hold(ctx context.Context, from *budget, s *Spend, call time.Du
 		delete(a.Settled, s.ID) // it had cost nothing
 		h := heldSpend{Amount: s.Amount, Month: month, At: now}
 		if from.account == UserAccount(s.Person) {
-			h.Room, h.Model, h.Call = s.Room, s.Model, call > 0
+			h.Room, h.Model, h.From, h.Call = s.Room, s.Model, by, call > 0
 			h.At += max(call, generationDue).Milliseconds()
 		}
 		a.Held[s.ID] = h
@@ -213,7 +233,11 @@ func (b *Budgets) hold(ctx context.Context, from *budget, s *Spend, call time.Du
 // Settle says what a spend did cost in the end; 0 gives all of it back. It may come again, and with another cost within a day, and then the last one
 // counts. Of what is neither held nor was settled nothing changes.
 func (b *Budgets) Settle(ctx context.Context, s Spend, cost int64) error {
-	list := b.budgetsOf(&s)
+	a, _, err := b.read(ctx, UserAccount(s.Person))
+	if err != nil {
+		return fmt.Errorf("settle %s: %w", s.ID, err)
+	}
+	list := b.budgetsOf(&s, a.from(s.ID))
 	for i := len(list) - 1; i >= 0; i-- {
 		var difference int64
 		err := b.change(ctx, list[i].account, func(a *account) (changed bool, err error) {

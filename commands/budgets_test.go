@@ -125,6 +125,32 @@ func TestBudgets(t *testing.T) {
 	p.all(b, "ann", "r", 3*cent, 6*cent)
 }
 
+// TestGuestsOfOneAddress: people whose identity is free share one budget by their address, which the accounts don't tell; what it comes to is booked there.
+func TestGuestsOfOneAddress(t *testing.T) {
+	p := newPurse(t, commands.BudgetLimits{User: 10 * cent, Room: commands.NoBudget, Server: commands.NoBudget})
+	b := p.node(nil)
+	ctx := testContext(t)
+	from := func(s commands.Spend, address string) commands.Spend {
+		s.Address = address
+		return s
+	}
+	must(t, b.Reserve(ctx, from(spend("1", "guest_1", "r", 6*cent), "10.1.1.1")))
+	refusedBy(t, b.Reserve(ctx, from(spend("2", "guest_2", "r", 6*cent), "10.1.1.1")), "your address's budget")
+	p.stands("a guest that was refused", func(ctx context.Context) (commands.Standing, error) { return b.Of(ctx, "guest_2") }, 0, 0)
+	must(t, b.Reserve(ctx, from(spend("3", "guest_2", "r", 6*cent), "10.1.1.2")))
+	must(t, b.Settle(ctx, spend("1", "guest_1", "r", 0), 3*cent))
+	must(t, b.Reserve(ctx, from(spend("4", "guest_3", "r", 7*cent), "10.1.1.1")))
+	must(t, b.Settle(ctx, spend("1", "guest_1", "r", 0), 1*cent)) // the last word
+	must(t, b.Reserve(ctx, from(spend("5", "", "", 2*cent), "10.1.1.1")))
+	refusedBy(t, b.Reserve(ctx, from(spend("6", "", "", 1*cent), "10.1.1.1")), "your address's budget")
+	must(t, p.ledger().People(ctx, func(account string) bool {
+		if strings.Contains(account, "10.1") {
+			t.Errorf("an account is called %s", account)
+		}
+		return true
+	}))
+}
+
 // TestBudgetsByMonth: what is reserved in one month is paid from it, also where it is over in the next, which begins with a whole budget.
 func TestBudgetsByMonth(t *testing.T) {
 	p := newPurse(t, commands.BudgetLimits{User: 10 * cent, Room: commands.NoBudget, Server: commands.NoBudget})
@@ -324,7 +350,7 @@ func TestFalCalls(t *testing.T) {
 	call := commands.FalCall{Kind: commands.FalRun, Model: "fal-ai/flux-kontext-lora", Input: []byte(`{"num_images":2}`)}
 	begin := func(person string) func(context.Context, commands.FalAnswer) {
 		t.Helper()
-		settle, err := calls.Reserve(ctx, person, call)
+		settle, err := calls.Reserve(ctx, commands.Payer{Person: person}, call)
 		must(t, err)
 		return settle
 	}
@@ -334,7 +360,7 @@ func TestFalCalls(t *testing.T) {
 	}
 	first, second := begin("ann"), begin("ann")
 	of("ann", 0, 14*cent)
-	_, err := calls.Reserve(ctx, "ann", call)
+	_, err := calls.Reserve(ctx, commands.Payer{Person: "ann"}, call)
 	refusedBy(t, err, "your budget")
 	p.now.Add(1500)
 	first(ctx, commands.FalAnswer{Status: 200, Units: 1})
@@ -390,7 +416,7 @@ func (p *purse) recorded(person string) (list []events.SpendingRecordedData) {
 func TestFalCallsCut(t *testing.T) {
 	p := newPurse(t, commands.BudgetLimits{User: commands.NoBudget, Room: commands.NoBudget, Server: commands.NoBudget})
 	ctx := testContext(t)
-	settle, err := p.node(nil).Calls().Reserve(ctx, "ann", commands.FalCall{Model: "fal-ai/evf-sam"})
+	settle, err := p.node(nil).Calls().Reserve(ctx, commands.Payer{Person: "ann"}, commands.FalCall{Model: "fal-ai/evf-sam"})
 	must(t, err)
 	b := p.node(nil)
 	p.now.Add(30 * time.Minute.Milliseconds())

@@ -32,9 +32,15 @@ type FalAnswer struct {
 	Unsent bool    // nothing can have arrived
 }
 
+// Payer is whose budget a call is paid from.
+type Payer struct {
+	Person  string // a user's id; "": nobody's
+	Address string // as of Spend
+}
+
 // FalSpending keeps account of calls that are paid for with the server's key. All methods may be called concurrently.
 type FalSpending interface {
-	// Reserve takes what the call may cost from the person's and the server's budgets before it is made; a *domain.Error refuses the call. person is a
-	// user's id, "" for who is nobody. settle must be called once when it is over.
-	Reserve(ctx context.Context, person string, call FalCall) (settle func(ctx context.Context, answer FalAnswer), err error)
+	// Reserve takes what the call may cost from the caller's and the server's budgets before it is made; a *domain.Error refuses the call. settle must be
+	// called once when it is over.
+	Reserve(ctx context.Context, who Payer, call FalCall) (settle func(ctx context.Context, answer FalAnswer), err error)
 }

@@ -24,8 +24,8 @@ func (b *Budgets) Calls() FalSpending { return falCalls{b} }
 type falCalls struct{ *Budgets }
 
 // Reserve implements FalSpending.
-func (b falCalls) Reserve(ctx context.Context, person string, call FalCall) (settle func(context.Context, FalAnswer), err error) {
-	s := Spend{ID: b.cfg.Streams.ids.next(), Person: person, Model: call.Model, Amount: b.Estimate(call.Model, call.Input)}
+func (b falCalls) Reserve(ctx context.Context, who Payer, call FalCall) (settle func(context.Context, FalAnswer), err error) {
+	s := Spend{ID: b.cfg.Streams.ids.next(), Person: who.Person, Address: who.Address, Model: call.Model, Amount: b.Estimate(call.Model, call.Input)}
 	began := b.cfg.Clock()
 	if err := b.reserve(ctx, s, callDue); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (b falCalls) Reserve(ctx context.Context, person string, call FalCall) (set
 			err = b.finishCall(ctx, s, outcome, cost, began, b.cfg.Clock()-began)
 		}
 		if err != nil { // the sweep settles it
-			b.cfg.Logger.Error("fal_call_unsettled", slog.String("call", s.ID), slog.String("userId", person), slog.String("error", err.Error()))
+			b.cfg.Logger.Error("fal_call_unsettled", slog.String("call", s.ID), slog.String("userId", who.Person), slog.String("error", err.Error()))
 		}
 	}, nil
 }

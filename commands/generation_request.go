@@ -25,6 +25,7 @@ type GenerationRequest struct {
 	Placement Placement
 	RetryOf   string // id of the generation that this is another try of
 	Key, Hash string // as of Request
+	Address   string // as of Spend
 }
 
 // placeholderSize is that of a placeholder that nobody gave a size, in canvas units; placeholderGap how far it stands from what it stands beside.
@@ -59,7 +60,7 @@ func (g *Generations) Request(ctx context.Context, room string, actor domain.Act
 	if err := g.place(ctx, b, &c, r.Placement); err != nil {
 		return "", err
 	}
-	spend := Spend{ID: c.ID, Person: actor.ID, Room: room, Model: c.Model, Amount: c.Estimate}
+	spend := Spend{ID: c.ID, Person: actor.ID, Room: room, Model: c.Model, Amount: c.Estimate, Address: r.Address}
 	if err := g.cfg.Spending.Reserve(ctx, spend); err != nil {
 		return "", err
 	}

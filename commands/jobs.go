@@ -124,6 +124,7 @@ type MaskApplier interface {
 type Spend struct {
 	ID, Person, Room, Model string // ID: of the generation
 	Amount                  int64  // millionths of a US dollar
+	Address                 string // where a person comes from whose identity is free; "" for others. Only to reserve
 }
 
 // Spending keeps account of money, in millionths of a US dollar. Methods may be called concurrently, on several nodes.
