@@ -82,6 +82,29 @@ func TestStoreOfLimitsAway(t *testing.T) {
 	}
 }
 
+// TestUploadsAreLimited: asking for uploads is counted by person, and what is over the limit reserves nothing.
+func TestUploadsAreLimited(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.RateLimits = true })
+	ann, bob := w.guest("Ann"), w.guest("Bob")
+	body := cmd{"name": "x.png", "content_type": "image/png", "size": 100}
+	w.call("POST", "/v1/assets", ann.token, body).ok(201)
+	limit := sharedLimits[rateUploads]
+	if _, err := w.cfg.Limiter.Take(soon(t), limit, commands.Caller{ID: ann.id}, limit.Windows[0].Max-1); err != nil {
+		t.Fatal(err)
+	}
+	before, err := w.quota().Of(soon(t), ann.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.call("POST", "/v1/assets", ann.token, body).refused(429, "rate_limited")
+	if after, err := w.quota().Of(soon(t), ann.id); err != nil || after != before || before.Reserved != 100 {
+		t.Errorf("%+v, before %+v: %v", after, before, err)
+	}
+	w.call("POST", "/v1/assets", bob.token, body).ok(201)
+	w.clock.advance(2 * limit.Windows[0].Per)
+	w.call("POST", "/v1/assets", ann.token, body).ok(201)
+}
+
 // TestRoomsCountPerPerson: signed in, what counts is who asks, from whatever address.
 func TestRoomsCountPerPerson(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.RateLimits = true })

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,8 +53,9 @@ func NewAssets(streams *Streams, objects Objects) *Assets {
 	}
 }
 
-// Store takes the picture out of a data URL and returns the id of its asset, once that is durable. The same bytes from the same person in the same
-// room are the same asset. CodeInvalidCommand for what is no picture or video of a known kind, CodeTooLarge over the limits.
+// Store takes the picture out of a data URL and returns the id of its asset, once that is durable, without what is nobody's business, as media.Scan finds
+// it. The same bytes from the same person in the same room are the same asset. CodeInvalidCommand for what is no picture or video of a known kind, broken,
+// or has something else in it, CodeTooLarge over the limits.
 func (s *Assets) Store(ctx context.Context, roomID string, a domain.Actor, dataURL []byte) (string, error) {
 	weight := int64(min(len(dataURL), dataURLsAtOnce))
 	if err := s.memory.Acquire(ctx, weight); err != nil {
@@ -64,22 +66,24 @@ func (s *Assets) Store(ctx context.Context, roomID string, a domain.Actor, dataU
 	if err != nil {
 		return "", err
 	}
-	kind, ok := media.Sniff(data)
-	if !ok {
-		return "", domain.Errorf(domain.CodeInvalidCommand, "the data URL holds no png, jpeg, webp, gif, avif, mp4 or webm")
+	found, err := media.Scan(bytes.NewReader(data), int64(len(data)))
+	var refused *domain.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == domain.CodeBadRequest:
+		return "", domain.Errorf(domain.CodeInvalidCommand, "the data URL: %s", refused.Detail)
+	case err != nil:
+		return "", err
 	}
-	width, height, err := media.Pixels(kind, data)
-	if err != nil {
-		return "", domain.Errorf(domain.CodeInvalidCommand, "the %s in the data URL is broken", kind.ContentType)
-	}
-	if int64(width)*int64(height) > media.MaxPixels {
-		return "", domain.Errorf(domain.CodeTooLarge, "a picture has at most %d pixels", media.MaxPixels)
+	id := s.id(roomID, a, sha256.Sum256(data)) // of what was sent, so that it is known when it is sent again
+	if found.Changed() {
+		if data, err = io.ReadAll(found.Edited(bytes.NewReader(data))); err != nil {
+			return "", fmt.Errorf("take out what describes a picture: %w", err)
+		}
 	}
 	sum := sha256.Sum256(data)
-	id := s.id(roomID, a, sum)
 	return id.String(), s.store(ctx, id, data, &events.AssetStoredData{
-		User: a.ID, Room: roomID, Key: objectKey(a, id, kind), ContentType: kind.ContentType,
-		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), Width: width, Height: height,
+		User: a.ID, Room: roomID, Key: objectKey(a, id, found.Type), ContentType: found.ContentType,
+		Size: found.Size, SHA256: hex.EncodeToString(sum[:]), Width: found.Width, Height: found.Height,
 	})
 }
 

@@ -102,10 +102,10 @@ func media(t testing.TB) map[string]struct {
 			t.Fatal(err)
 		}
 	}
-	webp := append([]byte("RIFF\x1e\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00"), 30, 0, 0, 16, 0, 0)
-	avif := append([]byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"), []byte("\x00\x00\x00\x14ispe\x00\x00\x00\x00\x00\x00\x00\x1f\x00\x00\x00\x11")...)
-	mp4 := []byte("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2avc1mp41")
-	webm := []byte("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm\x42\x87\x81\x04")
+	webp := []byte("RIFF\x26\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x1e\x00\x00\x10\x00\x00VP8L\x08\x00\x00\x00\x2f\x1e\x00\x04\x00\x00\x00\x00")
+	avif := []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf\x00\x00\x00\x1cmeta\x00\x00\x00\x14ispe\x00\x00\x00\x00\x00\x00\x00\x1f\x00\x00\x00\x11")
+	mp4 := []byte("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2\x00\x00\x00\x08moov")
+	webm := []byte("\x1a\x45\xdf\xa3\x9b\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm\x42\x87\x81\x04\x18\x53\x80\x67\x80")
 	return map[string]struct {
 		b    []byte
 		w, h int
@@ -198,6 +198,8 @@ func TestDataURLsRefused(t *testing.T) {
 		"heic":             {dataURL("image/avif", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")), domain.CodeInvalidCommand},
 		"quicktime":        {dataURL("video/mp4", []byte("\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ")), domain.CodeInvalidCommand},
 		"matroska":         {dataURL("video/webm", []byte("\x1a\x45\xdf\xa3\xa3\x42\x82\x88matroska")), domain.CodeInvalidCommand},
+		"a cut jpeg":       {dataURL("image/jpeg", m["image/jpeg"].b[:len(m["image/jpeg"].b)/2]), domain.CodeInvalidCommand},
+		"a page behind it": {dataURL("image/png", append(bytes.Clone(png), "<script>"...)), domain.CodeInvalidCommand},
 		"broken png":       {dataURL("image/png", png[:12]), domain.CodeInvalidCommand},
 		"broken webp":      {dataURL("image/webp", m["image/webp"].b[:20]), domain.CodeInvalidCommand},
 		"too many pixels":  {dataURL("image/png", fixCRC(huge)), domain.CodeTooLarge},
@@ -215,7 +217,8 @@ func TestDataURLsRefused(t *testing.T) {
 	if n := w.objects.count(""); n != 0 {
 		t.Fatalf("%d objects were stored", n)
 	}
-	if _, err := w.prepare(domain.RoleEditor, sourcePatch(dataURL("", append(bytes.Clone(png), make([]byte, 12<<20-len(png))...)))); err != nil {
+	jpeg := m["image/jpeg"].b // zeros may follow it, they are left out
+	if _, err := w.prepare(domain.RoleEditor, sourcePatch(dataURL("", append(bytes.Clone(jpeg), make([]byte, 12<<20-len(jpeg))...)))); err != nil {
 		t.Errorf("a picture of exactly 12 MiB: %v", err)
 	}
 }

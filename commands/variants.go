@@ -189,7 +189,7 @@ func (v *Variants) make(ctx context.Context, d *events.AssetStoredData) (*events
 	err := v.read(ctx, d.Key, func(body io.Reader) (err error) { found, err = media.Scan(body, d.Size); return err })
 	var broken *domain.Error
 	if errors.As(err, &broken) && broken.Code != domain.CodeReadOnly {
-		return made, nil // it came as a data URL, which is looked at less
+		return made, nil // it came as a data URL when those were looked at less
 	}
 	if err != nil {
 		return nil, err

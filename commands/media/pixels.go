@@ -4,30 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"image"
-	_ "image/gif" // for image.DecodeConfig, as the next two
-	_ "image/jpeg"
-	_ "image/png"
 )
 
 var errPicture = errors.New("the picture can't be read")
-
-// Pixels returns width and height; 0, 0 where the format doesn't say so in a place that is easy to read (video, some AVIF).
-func Pixels(t Type, b []byte) (width, height int, err error) {
-	switch t {
-	case typePNG, typeJPEG, typeGIF:
-		c, _, err := image.DecodeConfig(bytes.NewReader(b))
-		if err != nil || c.Width <= 0 || c.Height <= 0 {
-			return 0, 0, errPicture
-		}
-		return c.Width, c.Height, nil
-	case typeWebP:
-		return webpPixels(b)
-	case typeAVIF:
-		width, height = avifPixels(b)
-	}
-	return width, height, nil
-}
 
 // webpPixels reads the first chunk's header: VP8X (extended), VP8L (lossless) or VP8 (lossy).
 func webpPixels(b []byte) (width, height int, err error) {
