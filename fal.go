@@ -8,7 +8,11 @@ import (
 
 // openFal makes the calls of /api/fal; without a key of the server's, callers bring their own.
 func (n *node) openFal() (*fal.Proxy, error) {
-	p, err := fal.New(fal.Config{Key: n.cfg.Fal.Key, Models: n.cfg.Fal.Models, Logger: n.logger, Registerer: n.reg})
+	c := fal.Config{Key: n.cfg.Fal.Key, Models: n.cfg.Fal.Models, Logger: n.logger, Registerer: n.reg}
+	if underTest.fal != nil {
+		underTest.fal(&c)
+	}
+	p, err := fal.New(c)
 	if err != nil {
 		return nil, err
 	}

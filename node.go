@@ -20,6 +20,7 @@ import (
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/infra/control"
 	"github.com/infinite-kanvas/kanvas/infra/d1"
+	"github.com/infinite-kanvas/kanvas/infra/fal"
 	"github.com/infinite-kanvas/kanvas/infra/forgotten"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/r2"
@@ -46,12 +47,13 @@ type node struct {
 	lock    *control.Lock
 	list    *forgotten.List
 	log     *jetstream.Store
+	appends commands.Log // log, as commands write to it
 	keys    *jetstream.Keys
 	kv      commands.KV      // of this server, or of Cloudflare
 	objects commands.Objects // a directory, or R2
 	r2      *r2.Bucket       // nil: objects are in a directory
 	intake  commands.Intake
-	ledger  *jetstream.Ledger
+	ledger  commands.Ledger
 	quota   *commands.Quota
 	budgets *commands.Budgets
 	tables  *sqlite.Store
@@ -79,6 +81,13 @@ type node struct {
 	follows bool // the projections run
 
 	closers []closer
+}
+
+// underTest is nil in every program but the one that tests kill (crashpoints.go).
+var underTest struct {
+	stores func(*node)                           // called when they are open
+	ledger func(commands.Ledger) commands.Ledger // of what is spent
+	fal    func(*fal.Config)                     // called before calls to fal.ai are set up
 }
 
 type closer struct {
@@ -134,6 +143,7 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		return fmt.Errorf("open log: %w", err)
 	}
 	n.onClose("log", n.log.Close)
+	n.appends = n.log
 	return nil
 }
 
@@ -162,12 +172,12 @@ func (n *node) openRooms(ctx context.Context) error {
 		peers = p
 	}
 	clock := func() int64 { return time.Now().UnixMilli() }
-	n.streams = commands.NewStreams(n.log, clock)
+	n.streams = commands.NewStreams(n.appends, clock)
 	streams := n.streams
 	n.sealer = commands.NewSealer(n.keys)
 	n.people = commands.NewPeople(streams, n.sealer, n.logger)
 	n.assets = commands.NewAssets(streams, n.objects)
-	n.rooms = commands.NewDispatcher(commands.Config{Log: n.log, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
+	n.rooms = commands.NewDispatcher(commands.Config{Log: n.appends, Objects: n.objects, Snapshots: snapshots{n.tables}, Clock: clock, Logger: n.logger, Metrics: n.reg})
 	n.onClose("rooms", n.rooms.Close)
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Peers: peers, Registerer: n.reg, Logger: n.logger})
 	n.quota = commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)

@@ -19,24 +19,34 @@ import (
 	"time"
 )
 
-// binary is the program under test, built once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "kanvas-test-")
+// binary is the program under test, built once; deadly the one that kills itself where it is told to (crashpoints.go).
+var (
+	binary = sync.OnceValues(func() (string, error) { return build("kanvas", "nodynamic") })
+	deadly = sync.OnceValues(func() (string, error) { return build("deadly", "nodynamic,crashtest") })
+)
+
+func build(name, tags string) (string, error) {
+	dir, err := binaries()
 	if err != nil {
 		return "", err
 	}
-	binaryDir = dir
-	bin := filepath.Join(dir, "kanvas")
-	build := exec.Command("go", "build", "-tags", "nodynamic", "-o", bin, ".")
+	bin := filepath.Join(dir, name)
+	build := exec.Command("go", "build", "-tags", tags, "-o", bin, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
 	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return bin, nil
+}
+
+// binaries is where programs are built, made where a test asks for one.
+var binaries = sync.OnceValues(func() (dir string, err error) {
+	binaryDir, err = os.MkdirTemp("", "kanvas-test-")
+	return binaryDir, err
 })
 
-// binaryDir is where binary built; "" where nothing asked for it.
+// binaryDir is what binaries returned; "" where nothing asked for it.
 var binaryDir string
 
 func TestMain(m *testing.M) {
@@ -45,7 +55,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	if binaryDir != "" { // only where a test asked for the program
+	if binaryDir != "" { // only where a test asked for a program
 		_ = os.RemoveAll(binaryDir) // the tests are over, a leftover hurts nobody
 	}
 	os.Exit(code)
@@ -84,6 +94,11 @@ func startServer(t *testing.T, dir, listen string, env ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, bin, dir, listen, env...)
+}
+
+func startProgram(t *testing.T, bin, dir, listen string, env ...string) *server {
+	t.Helper()
 	s := &server{t: t, cmd: exec.Command(bin, "serve", "--listen", listen, "--data", dir), out: &lockedBuffer{}, done: make(chan error, 1)}
 	s.cmd.Env = slices.Concat(os.Environ(), cloudflareEnv(t, dir), env)
 	pipe, err := s.cmd.StdoutPipe()
@@ -109,8 +124,8 @@ func startServer(t *testing.T, dir, listen string, env ...string) *server {
 	}()
 	t.Cleanup(func() {
 		_ = s.cmd.Process.Kill() // gone already where the test ended it
-		if t.Failed() {
-			t.Logf("server:\n%s", s.out)
+		if out := s.out.String(); t.Failed() && len(out) > 0 {
+			t.Logf("server:\n%s", out)
 		}
 	})
 	select {

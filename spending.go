@@ -20,12 +20,16 @@ func (n *node) openBudgets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	account := commands.Ledger(ledger)
+	if underTest.ledger != nil {
+		account = underTest.ledger(account)
+	}
 	secret, err := config.Secret(n.cfg.Data, "secret")
 	if err != nil {
 		return err
 	}
 	n.budgets = commands.NewBudgets(commands.BudgetConfig{
-		Ledger: ledger, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Key: secret, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
+		Ledger: account, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Key: secret, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
 	})
 	return nil
 }

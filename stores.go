@@ -38,7 +38,13 @@ func (n *node) openStores(ctx context.Context) (err error) {
 	if n.ledger, err = n.log.OpenLedger(ctx); err != nil {
 		return err
 	}
-	return n.openObjects()
+	if err := n.openObjects(); err != nil {
+		return err
+	}
+	if underTest.stores != nil {
+		underTest.stores(n)
+	}
+	return nil
 }
 
 func (n *node) masterFiles() jetstream.MasterFiles {

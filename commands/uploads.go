@@ -185,14 +185,32 @@ func (u *Uploads) Resume(ctx context.Context, person, asset string) (Upload, err
 	if a.Status != domain.AssetPending {
 		return Upload{}, domain.Errorf(domain.CodeConflict, "the upload is over: %s", a.Status)
 	}
+	if arrived, err := u.arrived(ctx, asset, a.Requested); err != nil || arrived {
+		return Upload{}, errors.Join(err, errArrived)
+	}
 	up, err := u.upload(ctx, asset, a.Requested)
 	if err == nil && up.Staged.Parts() > 1 {
 		up.Sent, err = u.intake.Sent(ctx, up.Staged)
 		if errors.Is(err, ErrNoUpload) { // a call to complete it was cut after its parts were put together
-			return up, domain.Errorf(domain.CodeConflict, "all of it was sent: complete it")
+			return up, errArrived
 		}
 	}
 	return up, refuseDown(err)
+}
+
+var errArrived = domain.Errorf(domain.CodeConflict, "all of it has arrived: complete it")
+
+// arrived reports whether all bytes stand in the store as one object: a completion began, and a crash cut it.
+func (u *Uploads) arrived(ctx context.Context, asset string, d *events.AssetUploadRequestedData) (bool, error) {
+	for _, key := range []string{StagedPrefix + asset, d.Key} {
+		switch o, err := u.objects.Head(ctx, key); {
+		case err == nil && (key == d.Key || o.Size == d.Size):
+			return true, nil
+		case err != nil && !errors.Is(err, ErrNoObject):
+			return false, refuseDown(err)
+		}
+	}
+	return false, nil
 }
 
 func (r *UploadRequest) check() (media.Type, error) {
