@@ -42,6 +42,12 @@ func newFront(t *testing.T, opts ...edgetest.Option) *front {
 // node runs a Node test file of the page or of the old clients against the front; the file starts servers itself where it wants to.
 func (f *front) node(t *testing.T, dir, file string, env ...string) string {
 	t.Helper()
+	return f.run(t, dir, file, append(env, "KANVAS_FRONT="+f.URL, "KANVAS_BEHIND="+f.behind)...)
+}
+
+// run is node without the front's addresses.
+func (f *front) run(t *testing.T, dir, file string, env ...string) string {
+	t.Helper()
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +59,7 @@ func (f *front) node(t *testing.T, dir, file string, env ...string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "--test-timeout=240000", file)
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), f.env, []string{"KANVAS_BIN=" + bin, "KANVAS_FRONT=" + f.URL, "KANVAS_BEHIND=" + f.behind}, env)
+	cmd.Env = slices.Concat(os.Environ(), f.env, []string{"KANVAS_BIN=" + bin}, env)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", file, err, out)

@@ -35,13 +35,27 @@ type corsAllowed struct {
 	Headers []string `json:"headers"`
 }
 
-func wantedCORS(origins []string) []any {
-	return []any{corsRule{
-		ID: ruleID + "pages",
-		Allowed: corsAllowed{Methods: []string{"GET", "HEAD", "PUT"}, Origins: origins,
-			Headers: []string{"content-type", "content-length", "cache-control", "if-none-match", "range"}},
-		ExposeHeaders: []string{"ETag", "Content-Length", "Content-Range"}, MaxAge: 3600,
-	}}
+// The rule for pages that KANVAS_ORIGINS names, and the one for our own at the Worker's address.
+const rulePages, ruleOwnPage = ruleID + "pages", ruleID + "own-page"
+
+// CORSRules let pages send files to the bucket, and read them, by presigned URLs: those of origins, and our own at worker. Either may be empty.
+func CORSRules(origins []string, worker string) []any {
+	var rules []any
+	rule := func(id string, origins ...string) {
+		rules = append(rules, corsRule{
+			ID: id,
+			Allowed: corsAllowed{Methods: []string{"GET", "HEAD", "PUT"}, Origins: origins,
+				Headers: []string{"content-type", "content-length", "cache-control", "if-none-match", "range"}},
+			ExposeHeaders: []string{"ETag", "Content-Length", "Content-Range"}, MaxAge: 3600, // who sends parts must be told their ETags
+		})
+	}
+	if len(origins) > 0 {
+		rule(rulePages, origins...)
+	}
+	if worker != "" && !slices.Contains(origins, worker) {
+		rule(ruleOwnPage, worker)
+	}
+	return rules
 }
 
 // lifecycleRule cleans up what nobody will ask for.
@@ -152,12 +166,28 @@ func (p *Provisioner) planBucket(ctx context.Context) ([]Action, error) {
 		actions[0] = Action{Verb: Create, What: what, do: p.createBucket}
 	}
 	lifecycle, err := p.planRules(ctx, p.lifecycleRules(), wantedLifecycle(), exists, "unfinished uploads are given up and temporary objects deleted after a day")
-	actions = append(actions, lifecycle...)
-	if len(p.Origins) == 0 {
-		return append(actions, Action{Verb: Warn, What: "R2 CORS rules", Detail: "are left as they are: set KANVAS_ORIGINS to the origins of your pages, so that browsers may upload by presigned URLs"}), err
+	cors, again := p.planCORS(ctx, exists)
+	return slices.Concat(actions, lifecycle, cors), errors.Join(err, again)
+}
+
+func (p *Provisioner) planCORS(ctx context.Context, exists bool) (actions []Action, err error) {
+	worker, err := p.workerURL(ctx)
+	if err != nil {
+		worker = "" // planWorker says so, and the next run sets the rule
 	}
-	cors, again := p.planRules(ctx, p.corsRules(), wantedCORS(p.Origins), exists, "pages of "+strings.Join(p.Origins, ", ")+" get and put by presigned URLs")
-	return append(actions, cors...), errors.Join(err, again)
+	pages, keep := slices.Clone(p.Origins), ""
+	if worker != "" {
+		pages = append(pages, worker)
+	}
+	if len(p.Origins) == 0 {
+		keep = rulePages
+		actions = append(actions, Action{Verb: Warn, What: "R2 CORS rules", Detail: "for pages elsewhere are left as they are: set KANVAS_ORIGINS to their origins, so that browsers may upload from them by presigned URLs"})
+	}
+	if len(pages) == 0 {
+		return actions, nil
+	}
+	rules, err := p.planRules(ctx, p.corsRules(), CORSRules(p.Origins, worker), exists, "pages of "+strings.Join(pages, ", ")+" get and put by presigned URLs", keep)
+	return append(actions, rules...), err
 }
 
 func (p *Provisioner) bucketExists(ctx context.Context) (found bool, err error) {
@@ -189,13 +219,13 @@ func (p *Provisioner) createBucket(ctx context.Context) error {
 	return p.problem(areaR2, err, "create R2 bucket %q", p.Manifest.Bucket)
 }
 
-func (p *Provisioner) planRules(ctx context.Context, s ruleSet, wanted []any, exists bool, detail string) ([]Action, error) {
+func (p *Provisioner) planRules(ctx context.Context, s ruleSet, wanted []any, exists bool, detail string, keep ...string) ([]Action, error) {
 	if exists {
 		rules, err := p.readRules(ctx, s)
 		if err != nil {
 			return nil, p.problem(areaR2, err, "read the %s of %q", s.what, p.Manifest.Bucket)
 		}
-		if same(rules, merge(rules, wanted)) {
+		if same(rules, merge(rules, wanted, keep...)) {
 			return []Action{{Verb: Keep, What: s.what, Detail: detail}}, nil
 		}
 	}
@@ -203,7 +233,7 @@ func (p *Provisioner) planRules(ctx context.Context, s ruleSet, wanted []any, ex
 		rules, err := p.readRules(ctx, s)
 		if err == nil {
 			var body []byte
-			if body, err = json.Marshal(map[string]any{"rules": merge(rules, wanted)}); err == nil {
+			if body, err = json.Marshal(map[string]any{"rules": merge(rules, wanted, keep...)}); err == nil {
 				err = p.Client.Retry(ctx, func() error { return s.put(ctx, body) })
 			}
 		}
@@ -227,12 +257,12 @@ func (p *Provisioner) readRules(ctx context.Context, s ruleSet) ([]any, error) {
 	return rules, err
 }
 
-// merge keeps the rules of others and puts ours in place of those with our ids.
-func merge(rules, wanted []any) []any {
+// merge keeps the rules of others, and those of ours whose ids are in keep, and puts wanted in place of the rest of ours.
+func merge(rules, wanted []any, keep ...string) []any {
 	out := slices.DeleteFunc(slices.Clone(rules), func(r any) bool {
 		var id struct{ ID string }
 		raw, ok := r.(json.RawMessage)
-		return ok && json.Unmarshal(raw, &id) == nil && strings.HasPrefix(id.ID, ruleID)
+		return ok && json.Unmarshal(raw, &id) == nil && strings.HasPrefix(id.ID, ruleID) && !slices.Contains(keep, id.ID)
 	})
 	return append(out, wanted...)
 }

@@ -326,8 +326,12 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 		}
 	}
 	w.options = func(o *provision.Options) { o.Origins = nil }
-	if planned, err := w.run(); err != nil || !slices.Contains(planned, "warn R2 CORS rules") {
+	before := string(w.c.Buckets["kanvas-images"].CORS)
+	if planned, err := w.run(); err != nil || !slices.Contains(planned, "warn R2 CORS rules") || slices.Contains(planned, "change R2 CORS rules") {
 		t.Errorf("%q, %v", planned, err)
+	}
+	if after := string(w.c.Buckets["kanvas-images"].CORS); after != before || !strings.Contains(after, "kanvas-own-page") || !strings.Contains(after, `"kanvas-pages"`) {
+		t.Errorf("rules that nobody asked to change were %s, and are %s", before, after)
 	}
 }
 

@@ -4,6 +4,7 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const (
@@ -64,6 +69,32 @@ func Start(t testing.TB) *Server {
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SetCORS gives the bucket rules, in the form in which Cloudflare's API takes R2's. Without any, every origin may do everything.
+func (s *Server) SetCORS(t testing.TB, rules []any) {
+	t.Helper()
+	text, err := json.Marshal(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Allowed       struct{ Methods, Origins, Headers []string }
+		ExposeHeaders []string
+		MaxAgeSeconds int32
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	config := &types.CORSConfiguration{}
+	for _, r := range list {
+		config.CORSRules = append(config.CORSRules, types.CORSRule{AllowedMethods: r.Allowed.Methods, AllowedOrigins: r.Allowed.Origins, AllowedHeaders: r.Allowed.Headers,
+			ExposeHeaders: r.ExposeHeaders, MaxAgeSeconds: &r.MaxAgeSeconds})
+	}
+	api := s3.New(s3.Options{BaseEndpoint: &s.Endpoint, Region: "auto", UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, "")})
+	if _, err := api.PutBucketCors(t.Context(), &s3.PutBucketCorsInput{Bucket: &s.Bucket, CORSConfiguration: config}); err != nil {
 		t.Fatal(err)
 	}
 }
