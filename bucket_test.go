@@ -14,7 +14,9 @@ import (
 func TestBrowsersUploadToTheBucket(t *testing.T) {
 	for may, rules := range map[string]func(page string) []any{
 		"yes": func(page string) []any { return provision.CORSRules([]string{"https://app.example.com"}, page) },
-		"no":  func(string) []any { return provision.CORSRules([]string{"https://app.example.com"}, "https://worker.example.com") },
+		"no": func(string) []any {
+			return provision.CORSRules([]string{"https://app.example.com"}, "https://worker.example.com")
+		},
 	} {
 		t.Run(may, func(t *testing.T) {
 			s3 := s3test.Start(t)

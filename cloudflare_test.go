@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/infra/edge/edgetest"
+	"github.com/infinite-kanvas/kanvas/infra/provision"
 	"github.com/infinite-kanvas/kanvas/infra/r2/s3test"
 )
 
@@ -34,6 +35,7 @@ func cloudflareEnv(t *testing.T, dir string) []string {
 		return env
 	}
 	w, s3 := edgetest.Shared(t), s3test.Start(t)
+	s3.SetCORS(t, provision.CORSRules([]string{"*"}, "")) // for the page, wherever the test has it
 	env := append(gatewayEnv(w), objectsEnv(edgetest.S3{Endpoint: s3.Endpoint, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey}, s3.Bucket)...)
 	if cloudflareOf.env == nil {
 		cloudflareOf.env = map[string][]string{}

@@ -73,7 +73,7 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
-// SetCORS gives the bucket rules, in the form in which Cloudflare's API takes R2's. Without any, every origin may do everything.
+// SetCORS gives the bucket rules, in the form in which Cloudflare's API takes R2's. Without any, pages of no origin may do anything.
 func (s *Server) SetCORS(t testing.TB, rules []any) {
 	t.Helper()
 	text, err := json.Marshal(rules)
@@ -136,7 +136,7 @@ func (s *Server) run() error {
 	}
 	s.mu.Lock()
 	s.out.Reset()
-	s.cmd = exec.Command(path, "--port", s.addr, "--region", "auto", "--cors-allow-origin", "*", "--quiet", "posix", "--sidecar", filepath.Join(s.Dir, "meta"), filepath.Join(s.Dir, "objects"))
+	s.cmd = exec.Command(path, "--port", s.addr, "--region", "auto", "--quiet", "posix", "--sidecar", filepath.Join(s.Dir, "meta"), filepath.Join(s.Dir, "objects"))
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	err = s.cmd.Start()
