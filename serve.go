@@ -163,7 +163,7 @@ func (n *node) openEdge() (*edge, error) {
 		return nil, err
 	}
 	handler, err := api.New(api.Config{
-		FalWebhook: fal.NewWebhook(falProxy), JobWebhooks: jobWebhooks, Jobs: n.jobListener(), Generations: n.maker(),
+		FalWebhook: fal.NewWebhook(falProxy), JobWebhooks: jobWebhooks, Jobs: n.jobListener(), Generations: n.maker(), Offer: api.Offer{Models: fal.Catalog{Allowed: n.cfg.Fal.Models}.Offered, Estimate: n.budgets.Estimate},
 		Claims: n.claims, Directory: webhook, PublicURL: configured,
 		Rooms: n.rooms, Users: n.people, Preparer: prepare, Queries: n.tables, Progress: n.runner, Objects: n.objects, PublicObjects: n.cfg.Cloudflare.R2.Domain, Pictures: n.assets, Uploads: n.uploads, Receiver: n.receiver(), UploadOrigin: n.uploadOrigin(), UploadSigner: uploadSigner, Canvases: n.caches, Hub: hub, Limiter: limiter,
 		Quota: n.quota, Budgets: n.budgets,

@@ -105,6 +105,8 @@ type Config struct {
 	Generations Generations // nil: none are made
 	JobWebhooks *auth.JobWebhooks
 
+	Offer Offer // of Generations; the zero Offer: nothing is offered
+
 	RateLimits bool // limits on rates; those on sizes and on spending are always on
 	Durability string
 	Ready      func(ctx context.Context) []Check // nil: always ready

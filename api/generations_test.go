@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
@@ -57,6 +58,8 @@ func (s *schemas) driveGenerations(t *testing.T) {
 		s.check(method, template, a)
 		return a
 	}
+	check("GET", "/v1/models", "/v1/models", "", nil).ok(200)
+	check("GET", "/v1/models", "/v1/models", "no token", nil).ok(401)
 	id := check("POST", all, room+"/generations", ada.token, cmd{"model": textToImage, "prompt": "a cat"}).ok(202).str("id")
 	check("POST", all, room+"/generations", ada.token, cmd{"prompt": "a cat"}).ok(400)
 	check("POST", all, room+"/generations", "", cmd{"prompt": "a cat"}).ok(401)
@@ -66,4 +69,24 @@ func (s *schemas) driveGenerations(t *testing.T) {
 	check("GET", all, room+"/generations?limit=0", "", nil).ok(400)
 	check("DELETE", one, room+"/generations/"+id, ada.token, nil).ok(204)
 	check("DELETE", one, room+"/generations/nope", ada.token, nil).ok(404)
+}
+
+// TestModelsAreOffered: those that are allowed, with what they may cost; nothing where no model runs.
+func TestModelsAreOffered(t *testing.T) {
+	g := newGenerationWorld(t)
+	list := g.call("GET", "/v1/models", "", nil).ok(200).list("models")
+	var names []string
+	for _, m := range list {
+		m := m.(cmd)
+		names = append(names, m["model"].(string))
+		if m["estimate"].(float64) <= 0 {
+			t.Errorf("%v costs nothing", m)
+		}
+	}
+	if !slices.Equal(names, []string{textToImage, restyle, isolate}) {
+		t.Errorf("%v", names)
+	}
+	if got := newWorld(t).call("GET", "/v1/models", "", nil).ok(200).list("models"); len(got) != 0 {
+		t.Errorf("%v without a key", got)
+	}
 }

@@ -64,6 +64,7 @@ func (g *generationWorld) start() {
 	g.t.Helper()
 	g.gens = commands.NewGenerations(g.config)
 	g.api.cfg.Generations = g.gens
+	g.api.cfg.Offer = Offer{Models: fal.Catalog{Allowed: fal.Models{"fal-ai/flux-kontext-lora", isolate}}.Offered, Estimate: g.budgets.Estimate}
 	var err error
 	g.runner, err = watermill.Run(context.Background(), g.log, []watermill.Handler{{Name: "generations", Lane: "process", Kinds: []events.Kind{events.KindRoom},
 		Wants: commands.AboutGenerations, Fn: g.gens.Handle}}, watermill.Options{})

@@ -44,7 +44,7 @@ var routeRights = map[string]string{
 
 // noRoom are the routes that are not about one room; the files of the page are the others.
 var noRoom = map[string]bool{
-	"POST /v1/guests": true, "GET /v1/me": true, "GET /v1/me/spending": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true,
+	"POST /v1/guests": true, "GET /v1/me": true, "GET /v1/me/spending": true, "POST /v1/me/claim": true, "POST /api/clerk": true, "GET /v1/rooms": true, "GET /v1/models": true,
 	"POST /v1/assets": true, "GET /v1/assets/:id/upload": true, "POST /v1/assets/:id/complete": true, "DELETE /v1/assets/:id": true, // the uploader's alone
 	"PUT /v1/uploads/:id/:part": true, // whoever has the signed address
 	"GET /healthz":              true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true,

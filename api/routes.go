@@ -47,6 +47,7 @@ func (a *API) routes() {
 	e.PUT("/v1/uploads/:id/:part", a.receivePart, a.change)
 	e.GET("/v1/rooms/:id/assets", a.listRoomAssets, a.limit(rateReads))
 	// Generations.
+	e.GET("/v1/models", a.listModels, a.limit(rateReads))
 	e.POST("/v1/rooms/:id/generations", a.createGeneration, a.change, a.limit(rateChanges))
 	e.GET("/v1/rooms/:id/generations", a.listGenerations, a.limit(rateReads))
 	e.GET("/v1/rooms/:id/generations/:gid", a.getGeneration, a.limit(rateReads))
