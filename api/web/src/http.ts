@@ -19,6 +19,8 @@ const BODY_TIMEOUT = 300_000;
 interface Options {
   token?: string;
   body?: unknown;
+  /** The same request under the same key is done once. */
+  key?: string;
   /** Gives the request up; it fails as one without an answer. */
   signal?: AbortSignal;
   /** Milliseconds, where TIMEOUT is not enough. */
@@ -43,9 +45,10 @@ export async function fetchBytes(path: string, token: string | undefined): Promi
   }
 }
 
-async function send(method: string, path: string, options: Options): Promise<Response> {
+export async function send(method: string, path: string, options: Options): Promise<Response> {
   const headers: Record<string, string> = {};
   if (options.token !== undefined) headers['Authorization'] = `Bearer ${options.token}`;
+  if (options.key !== undefined) headers['Idempotency-Key'] = options.key;
   const timeout = AbortSignal.timeout(options.timeout ?? TIMEOUT);
   const init: RequestInit = { method, headers, signal: options.signal ? AbortSignal.any([timeout, options.signal]) : timeout };
   if (options.body !== undefined) {

@@ -112,6 +112,7 @@ export type ServerMessage =
   | { type: 'ephemeral'; session: string; user?: User | string; cursor?: { x: number; y: number } | null; viewport?: unknown }
   | { type: 'presence'; online?: Online[]; joined?: Online[]; left?: (Online | { session: string } | string)[] }
   | { type: 'assets'; assets: Record<string, AssetInfo> }
+  | { type: 'generation'; id: string; status: string; position?: number }
   | { type: 'role'; role: Role }
   | { type: 'pong'; t: number; revision: number }
   | { type: 'error'; code: string; detail?: string };

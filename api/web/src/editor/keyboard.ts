@@ -8,12 +8,18 @@ const STEP = 1;
 const BIG_STEP = 10;
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+/** What keys open and close. */
+interface Panels {
+  chat: () => void;
+  prompt: () => void;
+}
+
 /** Keys for everything that has a button. Returns the function that takes them off. */
-export function bindKeyboard(editor: Editor, gestures: Gestures, openChat: () => void): () => void {
+export function bindKeyboard(editor: Editor, gestures: Gestures, open: Panels): () => void {
   const stop = new AbortController();
   const down = (event: KeyboardEvent) => {
     if (isTyping(event.target) || document.querySelector('dialog[open]')) return;
-    const handled = event.ctrlKey || event.metaKey ? withModifier(editor, event) : plain(editor, gestures, openChat, event);
+    const handled = event.ctrlKey || event.metaKey ? withModifier(editor, event) : plain(editor, gestures, open, event);
     if (handled) event.preventDefault();
   };
   window.addEventListener('keydown', down, { signal: stop.signal });
@@ -41,7 +47,7 @@ function withModifier(editor: Editor, event: KeyboardEvent): boolean {
   }
 }
 
-function plain(editor: Editor, gestures: Gestures, openChat: () => void, event: KeyboardEvent): boolean {
+function plain(editor: Editor, gestures: Gestures, open: Panels, event: KeyboardEvent): boolean {
   const arrow = ARROWS[event.key];
   if (arrow && editor.selection.size > 0) {
     const step = event.shiftKey ? BIG_STEP : STEP;
@@ -55,7 +61,7 @@ function plain(editor: Editor, gestures: Gestures, openChat: () => void, event: 
     return true;
   }
   if (event.shiftKey && view(editor, event)) return true;
-  return single(editor, gestures, openChat, event);
+  return single(editor, gestures, open, event);
 }
 
 function view(editor: Editor, event: KeyboardEvent): boolean {
@@ -67,7 +73,7 @@ function view(editor: Editor, event: KeyboardEvent): boolean {
   return true;
 }
 
-function single(editor: Editor, gestures: Gestures, openChat: () => void, event: KeyboardEvent): boolean {
+function single(editor: Editor, gestures: Gestures, open: Panels, event: KeyboardEvent): boolean {
   switch (event.key) {
     case 'Delete':
     case 'Backspace':
@@ -98,7 +104,10 @@ function single(editor: Editor, gestures: Gestures, openChat: () => void, event:
       openHelp();
       return true;
     case 'c':
-      openChat();
+      open.chat();
+      return true;
+    case 'g':
+      open.prompt();
       return true;
   }
   const tool = TOOLS.find((t) => t.key.toLowerCase() === event.key.toLowerCase());

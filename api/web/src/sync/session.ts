@@ -43,6 +43,10 @@ export class Session {
   readonly roleChanged = new Signal<[Role]>();
   /** A whole state of the room has come. */
   readonly ready = new Signal();
+  /** How a picture that is being made has come on, by its generation. */
+  readonly generationTold = new Signal<[string, { status: string; position?: number | undefined }]>();
+  /** An event that has just been applied, or was missed meanwhile. */
+  readonly followed = new Signal<[RoomEvent]>();
   /** How pictures look before they are loaded, by asset. */
   readonly pictures = new Map<string, AssetInfo>();
   readonly picturesKnown = new Signal<[string[]]>();
@@ -223,6 +227,8 @@ export class Session {
         return this.ephemeralFrom(message);
       case 'presence':
         return this.presence.apply(message);
+      case 'generation':
+        return this.generationTold.emit(message.id, { status: message.status, position: message.position });
       case 'assets':
         for (const [id, info] of Object.entries(message.assets)) this.pictures.set(id, info);
         return this.picturesKnown.emit(Object.keys(message.assets));
@@ -264,6 +270,7 @@ export class Session {
 
   /** What an event means beside the elements. */
   private follow(event: RoomEvent): void {
+    this.followed.emit(event);
     const data = event.data as { id?: string; ids?: string[]; user_id?: string; role?: Role };
     switch (event.type) {
       case 'element.patched':

@@ -28,6 +28,7 @@ const KEYS: [string, [string, string][]][] = [
       ['Ctrl + Z', 'Undo your last change'],
       ['Ctrl + Shift + Z', 'Redo'],
       ['C', 'Chat'],
+      ['G', 'Make with AI'],
       ['?', 'This help'],
     ],
   ],

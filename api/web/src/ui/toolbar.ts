@@ -1,8 +1,10 @@
 import type { Editor, ToolName } from '../editor/editor';
 import { isMedia, placeFiles } from '../editor/pictures';
+import type { Generations } from '../generations/generations';
 import { h } from '../util/dom';
 import { iconButton } from './controls';
 import type { IconName } from './icons';
+import type { PromptBox } from './prompt-box';
 
 export const TOOLS: { name: ToolName; icon: IconName; label: string; key: string }[] = [
   { name: 'select', icon: 'select', label: 'Select', key: 'V' },
@@ -16,7 +18,7 @@ export const TOOLS: { name: ToolName; icon: IconName; label: string; key: string
 ];
 
 /** The tools, at the bottom; people who may not edit get what they may use. */
-export function toolbar(editor: Editor): HTMLElement {
+export function toolbar(editor: Editor, generations: Generations, prompt: PromptBox): HTMLElement {
   const buttons = TOOLS.map((tool) => {
     const button = iconButton({ icon: tool.icon, label: tool.label, keys: tool.key, testid: `tool-${tool.name}`, onClick: () => editor.setTool(tool.name) });
     return { tool, button };
@@ -27,18 +29,21 @@ export function toolbar(editor: Editor): HTMLElement {
     file.value = '';
   });
   const image = iconButton({ icon: 'image', label: 'Picture', testid: 'tool-image', onClick: () => file.click() });
+  const make = iconButton({ icon: 'spark', label: 'Make with AI', keys: 'G', testid: 'tool-make', onClick: () => prompt.toggle() });
   const reading = h('span', { class: 'reading', text: 'You may only look', hidden: true, testid: 'read-only' });
-  const bar = h('div', { class: 'toolbar panel', role: 'toolbar', 'aria-label': 'Tools' }, ...buttons.map((b) => b.button), image, file, reading);
+  const bar = h('div', { class: 'toolbar panel', role: 'toolbar', 'aria-label': 'Tools' }, ...buttons.map((b) => b.button), image, make, file, reading);
   const show = () => {
     for (const { tool, button } of buttons) {
       button.setAttribute('aria-pressed', String(editor.tool === tool.name));
       button.hidden = !editor.canEdit && tool.name !== 'select' && tool.name !== 'hand';
     }
     image.hidden = !editor.canEdit;
+    make.hidden = !generations.offered;
     reading.hidden = editor.canEdit;
   };
   editor.toolChanged.on(show);
   editor.session.roleChanged.on(show);
+  generations.modelsChanged.on(show);
   show();
   return bar;
 }
