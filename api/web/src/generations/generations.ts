@@ -63,7 +63,7 @@ export class Generations {
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       if (error.status !== 0) this.unanswered = undefined;
-      return error.message;
+      return refusal(error);
     }
   }
 
@@ -104,4 +104,11 @@ export class Generations {
     this.progressed.emit(id);
     this.changed.emit();
   }
+}
+
+/** Why nothing is made, for people. */
+function refusal(error: HttpError): string {
+  if (error.status !== 429 || error.retryAfter === undefined || !error.message.includes('Retry-After')) return error.message;
+  const minutes = Math.ceil(error.retryAfter / 60_000);
+  return `That is as much as you may have made now. Try again in ${minutes > 90 ? `${Math.round(minutes / 60)} hours` : minutes > 1 ? `${minutes} minutes` : 'a minute'}.`;
 }

@@ -8,7 +8,7 @@ import { iconButton } from './controls';
 import { dollars } from './money';
 
 const LABELS: Record<Does, string> = {
-  text_to_image: 'Picture', text_to_video: 'Video', restyle: 'Change it', remove_background: 'Remove background', isolate: 'Cut out an object', image_to_video: 'Video of it',
+  text_to_image: 'Picture', text_to_video: 'Video', restyle: 'Restyle', remove_background: 'Remove background', isolate: 'Cut out', image_to_video: 'To video',
 };
 const ASKS: Record<Does, string> = {
   text_to_image: 'Describe the picture', text_to_video: 'Describe the video', restyle: 'Say what to change, such as “as a watercolour”',
@@ -16,8 +16,8 @@ const ASKS: Record<Does, string> = {
 };
 /** What takes the place of the picture that it was made of; everything else stands beside it. */
 const REPLACES = new Set<Does>(['remove_background', 'isolate']);
-/** Share of the screen's shorter side that a new picture takes. */
-const SHARE = 0.5;
+/** Share of the free screen's shorter side that a new picture takes. */
+const SHARE = 0.6;
 
 /** Where people say what is to be made: of nothing but words, or of the picture or video that is selected. */
 export class PromptBox {
@@ -100,7 +100,7 @@ export class PromptBox {
     const model = this.model();
     this.text.hidden = !model?.prompt;
     this.text.placeholder = ASKS[this.does];
-    this.price.textContent = model ? `up to ${dollars(model.estimate)}` : 'There is nothing to make of this';
+    this.price.textContent = model ? `about ${dollars(model.estimate)}` : 'There is nothing to make of this';
     this.submit.disabled = !model;
   }
 
@@ -108,7 +108,7 @@ export class PromptBox {
     const model = this.model();
     if (!model || this.submit.disabled) return;
     const prompt = this.text.value.trim();
-    if (model.prompt && !prompt && model.does !== 'image_to_video') {
+    if (model.prompt && !prompt) {
       this.problem.textContent = `${ASKS[this.does]}.`;
       return this.text.focus();
     }
@@ -123,7 +123,7 @@ export class PromptBox {
   private wish(model: Model, prompt: string): Wish {
     const subject = this.subject();
     const wish: Wish = { model: model.model, placement: this.placement(model, subject) };
-    if (model.prompt && prompt) wish.prompt = prompt;
+    if (model.prompt) wish.prompt = prompt;
     if (model.takes && subject) wish.input = { [model.takes]: subject.src };
     return wish;
   }
@@ -131,8 +131,9 @@ export class PromptBox {
   private placement(model: Model, subject: Element | undefined): Placement {
     if (subject) return REPLACES.has(model.does) ? { element_id: subject.id } : { beside: subject.id };
     const { viewport } = this.editor;
-    const side = Math.round((Math.min(viewport.width, viewport.height) * SHARE) / viewport.scale);
-    const middle = viewport.center();
+    const free = Math.max(100, this.root.getBoundingClientRect().top); // what the box leaves of the screen
+    const side = Math.round((Math.min(viewport.width, free) * SHARE) / viewport.scale);
+    const middle = viewport.toCanvas({ x: viewport.width / 2, y: free / 2 });
     return { x: Math.round(middle.x - side / 2), y: Math.round(middle.y - side / 2), width: side, height: side };
   }
 }
