@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/infra/clerk/clerktest"
 )
 
@@ -41,7 +43,7 @@ func newForgetWorld(t *testing.T, dir string, env ...string) *forgetWorld {
 	w.ann = strings.TrimSpace(mustTool(t, "token", "user_ann", "--data", dir))
 	w.guest, w.gid = w.newGuest("Guestabelle")
 	w.bob, w.bobID = w.newGuest("Bob Staywell")
-	w.words = []string{"Annabelle", "Wordsworth", "annabelle@", "annabelles-face", "Guestabelle", "anns-chat-word", "anns-comment-word", "guests-chat-word", "old-chat-word"}
+	w.words = []string{"Annabelle", "Wordsworth", "annabelle@", "annabelles-face", "Guestabelle", "anns-chat-word", "anns-comment-word", "guests-chat-word", "old-chat-word", "anns-prompt-word"}
 	return w
 }
 
@@ -109,6 +111,29 @@ func (w *forgetWorld) fill() {
 	old.until(w.t, `"connection:info"`)
 	old.say(w.t, map[string]any{"type": "chat:send", "data": map[string]any{"text": "old-chat-word"}})
 	old.until(w.t, `"chat:new"`, "old-chat-word")
+	w.s.stop()
+	w.prompt("anns-prompt-word")
+	w.serve()
+}
+
+// prompt has ann ask for a picture, with no server running: one would ask fal.ai for it.
+func (w *forgetWorld) prompt(text string) {
+	w.t.Helper()
+	n, stop := budgetNode(w.t, w.dir)
+	defer stop()
+	sealed, err := n.sealer.Seal(w.t.Context(), "user_ann", `{"prompt":"`+text+`","input":{}}`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	element, err := domain.ParseElement([]byte(`{"id":"asked","type":"image","src":""}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = n.rooms.Do(w.t.Context(), "studio", commands.Request{Actor: domain.Actor{ID: "user_ann"}, Commands: []domain.Command{domain.RequestGeneration{
+		ID: "asked", Model: "fal-ai/flux-kontext-lora", Result: commands.ResultImage, Request: sealed, Estimate: 1, Element: element}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // pixel is a picture.
