@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,9 +267,7 @@ func TestForgottenPeopleAreNowhere(t *testing.T) {
 		t.Error(out)
 	}
 	v1.ends(t)
-	if _, err := io.Copy(io.Discard, stream); err != nil {
-		t.Errorf("the event stream was not ended: %v", err)
-	}
+	stream.ends(t)
 	for _, token := range []string{w.ann, w.guest} {
 		if status, err := httpJSON("GET", w.url("/v1/me"), token, nil, nil); status != 401 || err != nil {
 			t.Errorf("their token: %d %v", status, err)
@@ -303,8 +302,39 @@ func TestForgottenPeopleAreNowhere(t *testing.T) {
 	w.nothingFound("an answer after a restart", w.answers())
 }
 
+// eventStream is an open one.
+type eventStream struct{ body io.Reader }
+
+// ends reads on to its end, which must be a clean one.
+func (s eventStream) ends(t *testing.T) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { _, err := io.Copy(io.Discard, s.body); done <- err }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("the event stream was not ended: %v", err)
+		}
+	case <-time.After(10 * time.Second): // a heartbeat later it would look whether its caller may still read
+		t.Error("the event stream was not ended")
+	}
+}
+
+// dataDir is what the server runs on.
+func (s *server) dataDir() string { return s.cmd.Args[slices.Index(s.cmd.Args, "--data")+1] }
+
+// tokenOf signs a token as kanvas token does, without making the person.
+func tokenOf(dir, user string) (string, error) {
+	tokens, err := openTokens(dir)
+	if err != nil {
+		return "", err
+	}
+	signed, _, err := tokens.Sign(user, "local", time.Hour)
+	return signed, err
+}
+
 // stream opens an event stream.
-func (w *forgetWorld) stream(path, token string) io.Reader {
+func (w *forgetWorld) stream(path, token string) eventStream {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), "GET", w.url(path), nil)
 	if err != nil {
@@ -317,5 +347,5 @@ func (w *forgetWorld) stream(path, token string) io.Reader {
 		w.t.Fatalf("%v %v", res, err)
 	}
 	w.t.Cleanup(func() { _ = res.Body.Close() })
-	return res.Body
+	return eventStream{res.Body}
 }

@@ -33,7 +33,7 @@ type Config struct {
 	RateLimits bool           // limits on rates; limits on sizes are always on
 	LogLevel   string         // debug, info, warn, error
 	MasterKey  string         // file of the key that wraps people's keys; default DIR/master.key
-	Forgotten  string         // file of the list of forgotten people; default "forgotten" beside the master key
+	Forgotten  string         // file of the list of forgotten people; default DIR/forgotten, one for each node
 	Passphrase string         // secret, that backups of people's keys are sealed under
 	MaxSockets int            // on this node
 	PerAddress int            // sockets per client address
@@ -154,7 +154,7 @@ func settings() []setting {
 		})
 	add("log-level", "KANVAS_LOG_LEVEL", "debug, info, warn or error")(str(func(c *Config) *string { return &c.LogLevel }))
 	add("master-key-file", "KANVAS_MASTER_KEY_FILE", "file of the key that wraps people's keys; default DIR/master.key, made at first start")(str(func(c *Config) *string { return &c.MasterKey }))
-	add("forgotten-file", "KANVAS_FORGOTTEN_FILE", "file of the list of people who were forgotten; default \"forgotten\" beside the master key. Keep its newest copy when a backup is restored")(str(func(c *Config) *string { return &c.Forgotten }))
+	add("forgotten-file", "KANVAS_FORGOTTEN_FILE", "file of the list of people who were forgotten; default DIR/forgotten, one for each node. Keep its newest copy when a backup is restored")(str(func(c *Config) *string { return &c.Forgotten }))
 	all = append(all, setting{env: "KANVAS_KEYS_PASSPHRASE", help: "passphrase that backups of people's keys are sealed under, of at least 12 characters", secret: true,
 		set: func(c *Config, v string) error { c.Passphrase = v; return nil }, show: func(c *Config) string { return c.Passphrase }})
 	add("max-sockets", "KANVAS_MAX_SOCKETS", "sockets on this node")(num(func(c *Config) *int { return &c.MaxSockets }))
@@ -219,7 +219,7 @@ func Load(fs *flag.FlagSet, getenv func(string) string) (Config, error) {
 		c.MasterKey = filepath.Join(c.Data, "master.key")
 	}
 	if c.Forgotten == "" {
-		c.Forgotten = filepath.Join(filepath.Dir(c.MasterKey), "forgotten")
+		c.Forgotten = filepath.Join(c.Data, "forgotten")
 	}
 	return c, errors.Join(append(problems, c.problems()...)...)
 }
