@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/infra/config"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
@@ -29,7 +30,7 @@ func (n *node) openBudgets(ctx context.Context) error {
 		return err
 	}
 	n.budgets = commands.NewBudgets(commands.BudgetConfig{
-		Ledger: account, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Key: secret, Booked: n.booked, Outcome: n.outcome, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
+		Ledger: account, Limits: n.cfg.Fal.Budgets, Prices: n.cfg.Fal.Prices, Key: secret, Booked: n.booked, Outcome: n.outcome, CallOf: n.callOf, Streams: n.streams, Logger: n.logger, Metrics: n.reg,
 	})
 	return nil
 }
@@ -69,6 +70,15 @@ func (n *node) outcome(ctx context.Context, room, id string) (commands.Outcome, 
 		return commands.Outcome{Known: true}, nil
 	}
 	return n.generations.Outcome(ctx, room, id)
+}
+
+// callOf finds the call that put a job in fal.ai's queue.
+func (n *node) callOf(ctx context.Context, job string) (events.SpendingRecordedData, bool, error) {
+	d, err := n.tables.CallOfJob(ctx, job)
+	if errors.Is(err, projections.ErrNotFound) {
+		return d, false, nil
+	}
+	return d, err == nil, err
 }
 
 // startBudgets sweeps the accounts until the node closes.

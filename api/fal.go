@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,7 +118,10 @@ func (a *API) fal(c echo.Context) error {
 		return err
 	}
 	var answer commands.FalAnswer
-	defer func() { settle(answer) }() // also where the answer is cut
+	defer func() { // also where the answer is cut
+		settle(answer)
+		a.followedFal(r.Context(), call, own, answer)
+	}()
 	return a.forwardFal(c, call, key, &answer)
 }
 
@@ -309,6 +313,42 @@ type putBack struct {
 	io.Closer
 }
 
+// followedFal tells who keeps account what was answered to who asked for a job's result.
+func (a *API) followedFal(ctx context.Context, call commands.FalCall, own bool, answer commands.FalAnswer) {
+	if a.cfg.FalSpending == nil || own || call.Job == "" || answer.Status == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), falSettled)
+	defer cancel()
+	a.cfg.FalSpending.Followed(ctx, call.Job, answer)
+}
+
+// maxFalTicket is how much of the answer to a job that was put in the queue is looked at for its id, bytes.
+const maxFalTicket = 16 << 10
+
+// head keeps the beginning of what is read through it.
+type head struct {
+	io.Reader
+	kept []byte
+}
+
+func (h *head) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	h.kept = append(h.kept, p[:min(n, maxFalTicket-len(h.kept))]...)
+	return n, err
+}
+
+// job is the id in the answer to a job that was put in the queue, "" where there is none.
+func (h *head) job() string {
+	var ticket struct {
+		ID string `json:"request_id"`
+	}
+	if json.Unmarshal(h.kept, &ticket) != nil || len(ticket.ID) > 128 {
+		return ""
+	}
+	return ticket.ID
+}
+
 // forwardFal makes the call and passes its answer on as it comes. answer is set to what is known of it.
 func (a *API) forwardFal(c echo.Context, call commands.FalCall, key string, answer *commands.FalAnswer) error {
 	res, err := a.cfg.Fal.Forward(c.Request().Context(), c.Request(), call, key)
@@ -329,7 +369,12 @@ func (a *API) forwardFal(c echo.Context, call commands.FalCall, key string, answ
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox") // what somebody made at fal.ai must not run as a page of ours
 	h.Set("X-Accel-Buffering", "no")
 	c.Response().WriteHeader(res.StatusCode)
-	if err := passOn(c.Response(), res.Body, res.ContentLength < 0); err != nil {
+	body := &head{Reader: res.Body}
+	err = passOn(c.Response(), body, res.ContentLength < 0)
+	if call.Queues && res.StatusCode < 300 {
+		answer.Job = body.job()
+	}
+	if err != nil {
 		a.cfg.Logger.Info("fal_cut", slog.String("requestId", requestOf(c).id), slog.String("kind", string(call.Kind)), slog.String("error", err.Error()))
 		panic(http.ErrAbortHandler) // so that nobody takes what came for all
 	}

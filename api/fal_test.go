@@ -565,6 +565,12 @@ func (b *books) Reserve(_ context.Context, who commands.Payer, call commands.Fal
 	}, nil
 }
 
+func (b *books) Followed(_ context.Context, job string, answer commands.FalAnswer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, fmt.Sprint("followed ", job, " ", answer))
+}
+
 // TestFalSpending: every call that the server pays for is reserved before and settled after, once.
 func TestFalSpending(t *testing.T) {
 	account := &books{}
@@ -579,7 +585,7 @@ func TestFalSpending(t *testing.T) {
 	account.mu.Lock()
 	defer account.mu.Unlock()
 	const reserves = "ann reserves fal-ai/flux-kontext-lora for "
-	want := []string{reserves + falPrompt, "ann settles {200 0 false} <nil>", reserves + "{}", "ann settles {422 0 false} <nil>", reserves + falPrompt, "ann settles {0 0 false} <nil>"}
+	want := []string{reserves + falPrompt, "ann settles {200 0 false } <nil>", reserves + "{}", "ann settles {422 0 false } <nil>", reserves + falPrompt, "ann settles {0 0 false } <nil>"}
 	if !slices.Equal(account.lines, want) {
 		t.Errorf("%q", account.lines)
 	}
@@ -607,8 +613,8 @@ func TestFalSpendingSees(t *testing.T) {
 	}
 	account.mu.Lock()
 	const blind = "ann reserves fal-ai/flux-kontext-lora for "
-	want := []string{blind, "ann settles {200 0 false} <nil>", blind, "ann settles {200 0 false} <nil>",
-		" reserves fal-ai/flux-kontext-lora for " + falPrompt, " settles {200 2.5 false} <nil>"}
+	want := []string{blind, "ann settles {200 0 false } <nil>", blind, "ann settles {200 0 false } <nil>",
+		" reserves fal-ai/flux-kontext-lora for " + falPrompt, " settles {200 2.5 false } <nil>"}
 	if !slices.Equal(account.lines, want) {
 		t.Errorf("%.200q", account.lines)
 	}

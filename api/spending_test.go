@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
 )
 
 // withBudgets lets calls of /api/fal be paid from accounts.
@@ -59,6 +60,42 @@ func TestSpendingOfCalls(t *testing.T) {
 	for _, bad := range []string{"", "2026", "2026-00", "2026-1", "x"} {
 		w.call("GET", "/v1/me/spending?month="+bad, ann, nil).ok(400)
 	}
+}
+
+// TestJobsOfCallsCostWhatWasBilled: a job that is put in the queue counts as it was estimated until somebody hears what became of it.
+func TestJobsOfCallsCostWhatWasBilled(t *testing.T) {
+	w, s := falWorld(t, many, withBudgets(t, commands.BudgetLimits{User: commands.NoBudget, Room: commands.NoBudget, Server: commands.NoBudget}))
+	ann := w.signed(t, "ann")
+	spent := func(want int64) {
+		t.Helper()
+		if s := w.spending("/v1/me/spending", ann); s.Spent != want || s.Budget.Spent != want || s.Budget.Reserved != 0 {
+			t.Errorf("%+v %+v, want %d", s, s.Budget, want)
+		}
+	}
+	job := func() string {
+		t.Helper()
+		return falQueue + "/requests/" + w.fal("POST", falQueue, ann, `{"prompt":"cats","num_images":4}`).ok(200).str("request_id")
+	}
+	over := func(at string) {
+		t.Helper()
+		for w.fal("GET", at+"/status", ann, nil).str("status") != "COMPLETED" {
+			w.fal("GET", at, ann, nil) // too early, which says nothing about what it costs
+		}
+	}
+	well := job()
+	spent(140_000)
+	over(well)
+	spent(140_000)
+	for range 2 {
+		w.fal("GET", well, ann, nil).ok(200)
+		spent(35_000)
+	}
+	s.Plan(func(string, json.RawMessage) faltest.Plan { return faltest.Plan{Status: 422, Output: json.RawMessage(`{"detail":"no"}`)} })
+	bad := job()
+	over(bad)
+	spent(175_000)
+	w.fal("GET", bad+"/response", ann, nil)
+	spent(35_000)
 }
 
 // TestGuestsShareABudget: new identities cost nothing, so they bring no new budget.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/infinite-kanvas/kanvas/api/auth"
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/infra/jetstream"
 	"github.com/infinite-kanvas/kanvas/infra/objects"
 	"github.com/infinite-kanvas/kanvas/infra/ratelimit"
@@ -141,7 +143,14 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.uploads = w.parts.open(testQuota)
 	purse, err := log.OpenBudgets(soon(t))
 	must(err)
-	w.budgets = commands.NewBudgets(commands.BudgetConfig{Ledger: purse, Limits: testBudgets, Prices: commands.DefaultPrices(), Streams: commands.NewStreams(log, now), Clock: now})
+	w.budgets = commands.NewBudgets(commands.BudgetConfig{Ledger: purse, Limits: testBudgets, Prices: commands.DefaultPrices(), Streams: commands.NewStreams(log, now), Clock: now,
+		CallOf: func(ctx context.Context, job string) (events.SpendingRecordedData, bool, error) {
+			d, err := w.store.CallOfJob(ctx, job)
+			if errors.Is(err, projections.ErrNotFound) {
+				return d, false, nil
+			}
+			return d, err == nil, err
+		}})
 	runner := projections.NewRunner(projections.Config{Source: log, Streams: log, Store: w.store, Canvases: w.rooms, Unsealer: people, Blobs: shelf, Logger: logger})
 	caches := projections.NewCaches(projections.CacheConfig{KV: w.kv, Queries: w.store, Logger: logger})
 	w.log, w.sealer, w.runner = log, sealer, runner

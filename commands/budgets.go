@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/infinite-kanvas/kanvas/domain"
+	"github.com/infinite-kanvas/kanvas/events"
 )
 
 // NoBudget is a budget without end.
@@ -94,6 +95,8 @@ type BudgetConfig struct {
 	// Outcome says what became of a generation, for the sweep; exact at the log's head.
 	Outcome func(ctx context.Context, room, id string) (Outcome, error)
 	Streams *Streams // where calls are written down
+	// CallOf finds the newest entry of the call that put a job in the queue.
+	CallOf  func(ctx context.Context, job string) (entry events.SpendingRecordedData, ok bool, err error)
 	Clock   Clock
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer

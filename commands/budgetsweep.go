@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/infinite-kanvas/kanvas/events"
 )
 
 // Run sweeps from time to time until ctx ends.
@@ -71,7 +73,9 @@ func (b *Budgets) sweepAccount(ctx context.Context, of Account) (settled int, er
 // sweepSpend settles one spend, where nobody else will.
 func (b *Budgets) sweepSpend(ctx context.Context, s Spend, h *heldSpend) (done bool, err error) {
 	if h.Call {
-		return true, b.finishCall(ctx, s, CallUnknown, s.Amount, h.At-callDue.Milliseconds(), 0)
+		return true, b.finishCall(ctx, s.Person, events.SpendingRecordedData{
+			ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: s.Amount, At: h.At - callDue.Milliseconds(), Outcome: CallUnknown,
+		})
 	}
 	if b.cfg.Outcome == nil {
 		return false, nil

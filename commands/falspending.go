@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -36,12 +37,41 @@ func (b falCalls) Reserve(ctx context.Context, who Payer, call FalCall) (settle 
 		if answer.Unsent {
 			err = b.Settle(ctx, s, 0)
 		} else {
-			err = b.finishCall(ctx, s, outcome, cost, began, b.cfg.Clock()-began)
+			err = b.finishCall(ctx, s.Person, events.SpendingRecordedData{
+				ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: cost, At: began, Outcome: outcome, DurationMS: max(b.cfg.Clock()-began, 0), Job: answer.Job,
+			})
 		}
 		if err != nil { // the sweep settles it
 			b.cfg.Logger.Error("fal_call_unsettled", slog.String("call", s.ID), slog.String("userId", who.Person), slog.String("error", err.Error()))
 		}
 	}, nil
+}
+
+// Followed implements FalSpending: a job's cost is corrected by what fal.ai billed for its result, or for its failure nothing.
+func (b falCalls) Followed(ctx context.Context, job string, answer FalAnswer) {
+	if err := b.followed(ctx, job, answer); err != nil {
+		b.cfg.Logger.Warn("fal_job_unsettled", slog.String("job", job), slog.String("error", err.Error()))
+	}
+}
+
+func (b falCalls) followed(ctx context.Context, job string, answer FalAnswer) error {
+	failed := answer.Status == http.StatusUnprocessableEntity // other refusals are of the question, not of the job
+	if b.cfg.CallOf == nil || !failed && answer.Units <= 0 {
+		return nil
+	}
+	entry, ok, err := b.cfg.CallOf(ctx, job)
+	if err != nil || !ok || b.cfg.Clock()-entry.At > settledFor.Milliseconds() {
+		return err
+	}
+	cost := int64(0)
+	if !failed {
+		cost = b.Cost(entry.Model, nil, nil, answer.Units)
+	}
+	if cost == entry.Cost {
+		return nil
+	}
+	entry.Cost = cost
+	return b.finishCall(ctx, entry.User, entry)
 }
 
 // outcomeOf is what a call came to. What fal.ai refuses or fails at costs nothing; a job that was put in the queue counts as it was estimated.
@@ -57,21 +87,16 @@ func (b falCalls) outcomeOf(s *Spend, call FalCall, answer FalAnswer) (outcome s
 	return CallDone, s.Amount
 }
 
-// finishCall writes a call down that began at a time and took ms milliseconds (0: not known), and settles it, in this order: what is not written down stays
-// held.
-func (b *Budgets) finishCall(ctx context.Context, s Spend, outcome string, cost, began, ms int64) error {
-	d := &events.SpendingRecordedData{ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: cost, At: began, Outcome: outcome, DurationMS: max(ms, 0)}
-	if UserAccount(s.Person) != AnonymousAccount {
-		d.User = s.Person
+// finishCall writes down a person's call and settles it, in this order: what is not written down stays held.
+func (b *Budgets) finishCall(ctx context.Context, person string, d events.SpendingRecordedData) error {
+	e := events.Event{Type: events.SpendingRecorded, Actor: domain.SystemID, Payload: &d}
+	if UserAccount(person) != AnonymousAccount {
+		d.User, e.Actor = person, person
 	}
-	e := events.Event{Type: events.SpendingRecorded, Actor: domain.SystemID, Payload: d}
-	if d.User != "" {
-		e.Actor = d.User
+	if err := b.cfg.Streams.add(ctx, SpendingStream(d.User, d.At), e); err != nil {
+		return fmt.Errorf("write down call %s: %w", d.ID, err)
 	}
-	if err := b.cfg.Streams.add(ctx, SpendingStream(d.User, began), e); err != nil {
-		return fmt.Errorf("write down call %s: %w", s.ID, err)
-	}
-	return b.Settle(ctx, s, cost)
+	return b.Settle(ctx, Spend{ID: d.ID, Person: person}, d.Cost)
 }
 
 // longestPerson is the longest id of a person that a stream's id holds as it is.

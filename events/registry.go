@@ -96,7 +96,7 @@ var registry = func() map[Type]*definition {
 		define[AssetMarkedUnusedData](AssetMarkedUnused),
 		define[AssetUsedAgainData](AssetUsedAgain),
 		define[AssetDeletedData](AssetDeleted),
-		define[SpendingRecordedData](SpendingRecorded),
+		define[SpendingRecordedData](SpendingRecorded, unchanged),
 	} {
 		m[d.typ] = d
 	}

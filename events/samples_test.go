@@ -130,7 +130,7 @@ var samplePayloads = map[Type][]any{
 	AssetDeleted:      {&AssetDeletedData{}},
 	SpendingRecorded: {
 		&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000c", User: "user_1", Model: "fal-ai/flux-kontext-lora", Estimate: 140_000, Cost: 35_000,
-			At: sampleAt, Outcome: "done", DurationMS: 2_300},
+			At: sampleAt, Outcome: "done", DurationMS: 2_300, Job: "764cabcf-b745-4b3e-ae38-1200304cf45b"},
 		&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000d", Model: "fal-ai/evf-sam", Estimate: 10_000, At: sampleAt, Outcome: "refused"},
 	},
 }
@@ -150,6 +150,13 @@ var sampleOld = map[versioned][]struct {
 		{json.RawMessage(`{"name":"k1.bg","email":"","avatar":"k1.YQ","color":"#654321"}`),
 			&UserUpdatedData{Name: ptr(Sealed("k1.bg")), Email: ptr(Sealed("")), Avatar: ptr(Sealed("k1.YQ")), Color: ptr("#654321")}},
 		{json.RawMessage(`{"color":"#654321"}`), &UserUpdatedData{Color: ptr("#654321")}},
+	},
+	{SpendingRecorded, 1}: {
+		{json.RawMessage(`{"id":"0198a5c4-7d00-7000-8000-00000000000c","user":"user_1","model":"fal-ai/flux-kontext-lora","estimate":140000,"cost":35000,"at":1767225600123,"outcome":"done","duration_ms":2300}`),
+			&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000c", User: "user_1", Model: "fal-ai/flux-kontext-lora", Estimate: 140_000, Cost: 35_000,
+				At: sampleAt, Outcome: "done", DurationMS: 2_300}},
+		{json.RawMessage(`{"id":"0198a5c4-7d00-7000-8000-00000000000d","model":"fal-ai/evf-sam","estimate":10000,"cost":0,"at":1767225600123,"outcome":"refused"}`),
+			&SpendingRecordedData{ID: "0198a5c4-7d00-7000-8000-00000000000d", Model: "fal-ai/evf-sam", Estimate: 10_000, At: sampleAt, Outcome: "refused"}},
 	},
 }
 

@@ -11,4 +11,5 @@ type SpendingRecordedData struct {
 	At         int64  `json:"at"`      // when it began, Unix ms
 	Outcome    string `json:"outcome"` // done, refused or unknown
 	DurationMS int64  `json:"duration_ms,omitempty"`
+	Job        string `json:"job,omitempty"` // since version 2: the id of the job that it put in fal.ai's queue
 }

@@ -22,7 +22,7 @@ func (f *fold) emitSpending(e *emitter) {
 	rows := e.rows(spendingSQL)
 	for _, id := range f.spending.ids {
 		s := f.spending.byID[id]
-		rows.add(id, s.stream, int64(s.revision), s.user, s.Model, s.Estimate, s.Cost, s.Outcome, positive(s.DurationMS), FormatTime(s.At))
+		rows.add(id, s.stream, int64(s.revision), s.user, s.Model, s.Estimate, s.Cost, s.Outcome, positive(s.DurationMS), FormatTime(s.At), orNil(s.Job))
 	}
 	rows.flush()
 }

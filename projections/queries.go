@@ -1,6 +1,10 @@
 package projections
 
-import "context"
+import (
+	"context"
+
+	"github.com/infinite-kanvas/kanvas/events"
+)
 
 // Queries is what the API reads from the tables. Implementations are safe for concurrent use.
 type Queries interface {
@@ -31,6 +35,8 @@ type Queries interface {
 	StoredAssets(ctx context.Context, after string, limit int) ([]AssetRow, error)
 	// Spending sums up, in the order of months, people and models.
 	Spending(ctx context.Context, f SpendingFilter) ([]SpendingRow, error)
+	// CallOfJob returns the entry of the call that put a job in fal.ai's queue, ErrNotFound where there is none.
+	CallOfJob(ctx context.Context, job string) (events.SpendingRecordedData, error)
 	// OpenSpending returns the generations of which it is not known yet what they cost, sorted by room and id.
 	OpenSpending(ctx context.Context, f SpendingFilter) ([]OpenGeneration, error)
 	// Generations returns the generations of a room, the newest first; cursor as with ListRooms.

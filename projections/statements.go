@@ -77,10 +77,11 @@ var (
 		" ON CONFLICT (asset_id, room_id) DO NOTHING", 4}
 
 	spendingSQL = &template{
-		"INSERT INTO {t}spending (id, stream, revision, user_id, model, estimate, cost, outcome, duration_ms, created_at) VALUES ",
-		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"INSERT INTO {t}spending (id, stream, revision, user_id, model, estimate, cost, outcome, duration_ms, created_at, job) VALUES ",
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		` ON CONFLICT (id) DO UPDATE SET stream = excluded.stream, revision = excluded.revision, user_id = excluded.user_id, model = excluded.model,
- estimate = excluded.estimate, cost = excluded.cost, outcome = excluded.outcome, duration_ms = excluded.duration_ms, created_at = excluded.created_at`, 10}
+ estimate = excluded.estimate, cost = excluded.cost, outcome = excluded.outcome, duration_ms = excluded.duration_ms, created_at = excluded.created_at,
+ job = excluded.job`, 11}
 
 	parkSQL = &template{"INSERT INTO parked (projection, stream, partition, seq, reason, at) VALUES ", "(?, ?, ?, ?, ?, ?)",
 		" ON CONFLICT (projection, stream) DO NOTHING", 6}

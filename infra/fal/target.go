@@ -25,6 +25,7 @@ var (
 	// pathForm leaves no second way to write a path: no escapes, no empty or dotted elements.
 	pathForm   = regexp.MustCompile(`^(/[A-Za-z0-9_~@:+-][A-Za-z0-9._~@:+-]*)+/?$`)
 	followForm = regexp.MustCompile(`^/((?:workflows/|comfy/)?[^/]+/[^/]+)/requests/[A-Za-z0-9_-]+(/status|/status/stream|/cancel|/response)?$`)
+	resultForm = regexp.MustCompile(`/requests/([A-Za-z0-9_-]+)(?:/response)?$`)
 	modelForm  = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
 	uploadForm = regexp.MustCompile(`^/storage/upload/initiate(-multipart)?$`)
 )
@@ -86,8 +87,11 @@ func (p *Proxy) Call(method, target string, own bool) (commands.FalCall, error) 
 			return commands.FalCall{}, refuseModel(app)
 		}
 		c.Kind = commands.FalFollow
+		if m := resultForm.FindStringSubmatch(path); m != nil && method == http.MethodGet {
+			c.Job = m[1]
+		}
 	case u.Host == queueHost, u.Host == runHost:
-		c.Kind, c.Model = commands.FalRun, path[1:]
+		c.Kind, c.Model, c.Queues = commands.FalRun, path[1:], u.Host == queueHost
 		if !p.models.allow(c.Model) {
 			return commands.FalCall{}, refuseModel(c.Model)
 		}

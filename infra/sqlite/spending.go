@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
+	"github.com/infinite-kanvas/kanvas/events"
 	"github.com/infinite-kanvas/kanvas/projections"
 )
 
@@ -45,6 +47,22 @@ func spendingWhere(f projections.SpendingFilter, at string) (where string, args 
 		where, args = where+" AND room_id = ?", append(args, f.Room)
 	}
 	return where, args
+}
+
+// CallOfJob implements projections.Queries.
+func (s *Store) CallOfJob(ctx context.Context, job string) (d events.SpendingRecordedData, err error) {
+	defer s.observe("call_of_job", time.Now())
+	var took sql.NullInt64
+	err = s.reads.QueryRowContext(ctx, `SELECT id, user_id, model, estimate, cost, outcome, duration_ms, +created_at, job FROM spending WHERE job = ?`, job).
+		Scan(&d.ID, (*textColumn)(&d.User), &d.Model, &d.Estimate, &d.Cost, &d.Outcome, &took, (*timeColumn)(&d.At), &d.Job)
+	d.DurationMS = took.Int64
+	if isNoRows(err) {
+		return d, fmt.Errorf("%w: job %s", projections.ErrNotFound, job)
+	}
+	if err != nil {
+		return d, fmt.Errorf("sqlite: call of a job: %w", err)
+	}
+	return d, nil
 }
 
 // OpenSpending implements projections.Queries.

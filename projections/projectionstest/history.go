@@ -181,7 +181,7 @@ func (h *History) stepSpending() {
 	h.n++
 	user := []string{"", h.user()}[h.rand.IntN(2)]
 	d := events.SpendingRecordedData{ID: fmt.Sprintf("call-%d", h.n), User: user, Model: "fal-ai/evf-sam", Estimate: 10_000, Cost: h.rand.Int64N(10_000),
-		At: h.tick(), Outcome: "done", DurationMS: h.rand.Int64N(2) * 700}
+		At: h.tick(), Outcome: "done", DurationMS: h.rand.Int64N(2) * 700, Job: []string{"", fmt.Sprintf("job-%d", h.n)}[h.rand.IntN(2)]}
 	s := events.Spending(user + ":2026-01")
 	h.Log.Append(s, h.tick(), "system", &d)
 	if h.rand.IntN(4) == 0 {
