@@ -90,7 +90,9 @@ func TestJobsOfCallsCostWhatWasBilled(t *testing.T) {
 		w.fal("GET", well, ann, nil).ok(200)
 		spent(35_000)
 	}
-	s.Plan(func(string, json.RawMessage) faltest.Plan { return faltest.Plan{Status: 422, Output: json.RawMessage(`{"detail":"no"}`)} })
+	s.Plan(func(string, json.RawMessage) faltest.Plan {
+		return faltest.Plan{Status: 422, Output: json.RawMessage(`{"detail":"no"}`)}
+	})
 	bad := job()
 	over(bad)
 	spent(175_000)
