@@ -38,7 +38,8 @@ func newGenerationWorld(t *testing.T, change ...func(*commands.GenerationConfig)
 	t.Helper()
 	g := &generationWorld{fal: faltest.Start(t)}
 	g.fal.SignUploads()
-	proxy, err := fal.New(fal.Config{Key: faltest.Key, Models: fal.Models{"fal-ai/flux-kontext-lora", "fal-ai/bria/background", isolate, "fal-ai/bytedance/seedance"}, Dial: g.fal.Dial, TLS: g.fal.TLS})
+	models := fal.Models{"fal-ai/flux-kontext-lora", "fal-ai/bria/background", isolate, "fal-ai/bytedance/seedance"}
+	proxy, err := fal.New(fal.Config{Key: faltest.Key, Models: models, Dial: g.fal.Dial, TLS: g.fal.TLS})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func newGenerationWorld(t *testing.T, change ...func(*commands.GenerationConfig)
 	g.world.t = t
 	g.config = commands.GenerationConfig{
 		Rooms: g.rooms, Table: g, Prepare: g.cfg.Preparer.(*commands.Preparation), Sealer: g.sealer, Uploads: g.uploads, Objects: g.cfg.Objects,
-		Jobs: fal.NewQueue(proxy), Models: fal.Catalog{Allowed: fal.Models{"*"}}, Masks: pictures.NewMask(), Spending: g.budgets,
+		Jobs: fal.NewQueue(proxy), Models: fal.Catalog{Allowed: models}, Masks: pictures.NewMask(), Spending: g.budgets,
 		Live: g.cfg.Hub.(*realtime.Hub).ShowProgress, Logger: g.cfg.Logger,
 		PollFirst: 5 * time.Millisecond, PollLast: 20 * time.Millisecond, Retry: 5 * time.Millisecond, Look: 50 * time.Millisecond,
 	}

@@ -20,9 +20,10 @@ type follow struct {
 	is       *domain.Generation // as it was looked at last; nil: look
 	poll     time.Duration
 	failures int
-	answered bool // what Submit said is known here: nobody else can hear more, but a webhook
-	notSent  bool // and it says that nothing was sent
-	canceled bool // the queue was asked to
+	answered bool  // what Submit said is known here: nobody else can hear more, but a webhook
+	notSent  bool  // and it says that nothing was sent
+	canceled bool  // the queue was asked to
+	doneAt   int64 // Unix ms since when the job is known to be done; 0: it isn't
 	shown    GenerationProgress
 }
 
@@ -273,7 +274,7 @@ func (f *follow) ask(ctx context.Context) (time.Duration, error) {
 	case err != nil:
 		return 0, err
 	case status.State == JobDone:
-		return 0, f.collect(ctx)
+		return 0, f.done(ctx)
 	case f.is.Status == domain.GenerationCanceled:
 	case status.State == JobRunning && f.is.Status == domain.GenerationSubmitted:
 		f.say(domain.GenerationRunning, 0)
@@ -292,6 +293,25 @@ func (f *follow) ask(ctx context.Context) (time.Duration, error) {
 		f.poll = min(f.poll*5/4, max(f.g.cfg.PollLast, f.g.cfg.PollFirst))
 	}
 	return f.poll, nil
+}
+
+// errRemote is around what the queue's side did not do.
+type errRemote struct{ error }
+
+func (e errRemote) Unwrap() error { return e.error }
+
+// done takes the result of a job that is done. The queue's side has some time to give it.
+func (f *follow) done(ctx context.Context) error {
+	now := f.g.cfg.Clock()
+	if f.doneAt == 0 {
+		f.doneAt = now
+	}
+	err := f.collect(ctx)
+	var remote errRemote
+	if errors.As(err, &remote) && now > f.doneAt+f.g.cfg.ResultTimeout.Milliseconds() {
+		return f.fail(ctx, &JobFailure{Code: FailedUpstream, Detail: "the result could not be had", Retryable: true}, f.is.Estimate)
+	}
+	return err
 }
 
 // billed is what a failure may have cost.

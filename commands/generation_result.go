@@ -25,7 +25,7 @@ func (f *follow) collect(ctx context.Context) error {
 		return f.fail(ctx, failure, f.billed(failure))
 	}
 	if err != nil {
-		return err
+		return errRemote{err}
 	}
 	a, _, err := f.g.asked(ctx, f.key.room, f.is.Revision)
 	if errors.Is(err, errForgotten) {
@@ -122,7 +122,7 @@ func (f *follow) keepOne(ctx context.Context, a *asked, i int, file *ResultFile)
 func (f *follow) fetch(ctx context.Context, a *asked, file *ResultFile, paid *paidFile) (done func() error, err error) {
 	body, _, _, err := f.g.cfg.Jobs.Fetch(ctx, file.URL)
 	if err != nil {
-		return nil, err
+		return nil, errRemote{err}
 	}
 	model, _ := f.g.cfg.Models.Model(f.is.Model)
 	if model.MaskOf == "" {

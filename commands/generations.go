@@ -60,16 +60,17 @@ type GenerationConfig struct {
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
 
-	AtOnce     int           // generations followed; 1,000. More wait for the next look
-	Copies     int           // files copied at once; 4
-	Attempts   int           // submissions of a job of which nothing was sent; 5
-	Look       time.Duration // how often it is looked for what nobody follows; 30 s
-	PollFirst  time.Duration // between two questions about a job, at first; 1 s
-	PollLast   time.Duration // and in the end; 5 s, with a webhook 20 s
-	Unanswered time.Duration // how long a webhook may tell that a job was taken after all; 10 min
-	Grace      time.Duration // the same without a webhook: where other nodes may still be at it; 0
-	JobTimeout time.Duration // of a job, from its submission; 2 h
-	Retry      time.Duration // after what may pass, at first; 1 s, up to 30 s
+	AtOnce        int           // generations followed; 1,000. More wait for the next look
+	Copies        int           // files copied at once; 4
+	Attempts      int           // submissions of a job of which nothing was sent; 5
+	Look          time.Duration // how often it is looked for what nobody follows; 30 s
+	PollFirst     time.Duration // between two questions about a job, at first; 1 s
+	PollLast      time.Duration // and in the end; 5 s, with a webhook 20 s
+	Unanswered    time.Duration // how long a webhook may tell that a job was taken after all; 10 min
+	Grace         time.Duration // the same without a webhook: where other nodes may still be at it; 0
+	JobTimeout    time.Duration // of a job, from its submission; 2 h
+	ResultTimeout time.Duration // for the result of a job that is done to be given out; 30 min
+	Retry         time.Duration // after what may pass, at first; 1 s, up to 30 s
 }
 
 const (
@@ -104,6 +105,7 @@ func (c GenerationConfig) withDefaults() GenerationConfig {
 	setDefault(&c.PollLast, 5*time.Second)
 	setDefault(&c.Unanswered, 10*time.Minute)
 	setDefault(&c.JobTimeout, 2*time.Hour)
+	setDefault(&c.ResultTimeout, 30*time.Minute)
 	setDefault(&c.Retry, time.Second)
 	return c
 }
