@@ -70,7 +70,9 @@ func TestEverybodyInTheRoomSeesHowItGoes(t *testing.T) {
 	old := g.listen(t, "/parties/main/r", "")
 	old.hear("connection:info", typeIs("connection:info"))
 	id := g.order(ann, room, cmd{"model": textToImage, "prompt": "a cat"})
-	v1.hear("commit with the placeholder", func(m cmd) bool { return m["type"] == "commit" && strings.Contains(fmt.Sprint(m), "generation.requested") })
+	v1.hear("commit with the placeholder", func(m cmd) bool {
+		return m["type"] == "commit" && strings.Contains(fmt.Sprint(m), "generation.requested")
+	})
 	v1.hear("its place in the queue", func(m cmd) bool {
 		return m["type"] == "generation" && m["id"] == id && m["status"] == "queued" && m["position"] == 3.0
 	})
@@ -87,7 +89,9 @@ func TestEverybodyInTheRoomSeesHowItGoes(t *testing.T) {
 	}
 	g.fal.Finish(g.sent(1).ID)
 	g.became(ann, room, id, "succeeded")
-	v1.hear("the result", func(m cmd) bool { return m["type"] == "commit" && strings.Contains(fmt.Sprint(m), "generation.succeeded") })
+	v1.hear("the result", func(m cmd) bool {
+		return m["type"] == "commit" && strings.Contains(fmt.Sprint(m), "generation.succeeded")
+	})
 	for _, l := range []*listener{old, late} {
 		if m := l.hear("image:update", typeIs("image:update"))["data"].(cmd); m["id"] != id || !strings.Contains(fmt.Sprint(m["src"]), "/v1/assets/") {
 			t.Errorf("old clients are shown %v", m)

@@ -157,17 +157,18 @@ func (d *decider) stopWaiting(g *Generation) {
 	e := d.shownBy(g)
 	switch {
 	case e == nil:
-	case g.Added && showsNothing(e):
+	case placeholder(e):
 		d.emitAs(g.User, events.CauseGeneration, events.ElementRemoved, &events.ElementRemovedData{IDs: []string{e.id}})
 	default:
 		d.patchFor(g.User, e.id, nil, waiting(e))
 	}
 }
 
-// showsNothing reports whether an element shows nothing yet.
-func showsNothing(e *Element) bool {
+// placeholder reports whether an element is one that shows nothing yet: of this generation, or of one that this one is another try of.
+func placeholder(e *Element) bool {
 	src, ok := e.Get("src")
-	return !ok || string(src) == `""`
+	made, _ := e.Get("isGenerated")
+	return (!ok || string(src) == `""`) && string(made) == "true"
 }
 
 // waiting lists the members of e that say that it waits, sorted.

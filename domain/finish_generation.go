@@ -42,7 +42,7 @@ func (d *decider) finishGeneration(c FinishGeneration) error {
 	box := boxOf(e)
 	shown := box.holding(&c.Files[0], turned(e))
 	set := sortMembers(append(shown.members(box), events.Member{Key: "src", Value: events.AppendString(nil, names[0])}))
-	if g.Added {
+	if placeholder(e) {
 		d.patchFor(g.User, e.id, set, waiting(e))
 	} else { // a step of undo by itself: it brings back what was there
 		d.patchFor(g.User, e.id, nil, waiting(e))

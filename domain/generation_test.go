@@ -136,6 +136,18 @@ func TestFailuresStandOnTheElement(t *testing.T) {
 	w.taken("h")
 	w.must(SystemID, FinishGeneration{ID: "h", Files: []GeneratedFile{{"a", 200, 100}}})
 	w.canvasIs(`{"id":"p-g","type":"image","height":100,"isGenerated":true,"src":"asset:a","width":200,"x":100,"y":100}`)
+	w.must("ann", Undo{}) // there was nothing before
+	w.canvasIs()
+	w.check()
+}
+
+func TestACanceledRetryLeavesNothing(t *testing.T) {
+	w := studio(t)
+	w.must("ann", asks("g"))
+	w.advance(&events.GenerationFailedData{ID: "g", Code: "timeout"})
+	w.must("ann", RequestGeneration{ID: "h", Model: "m", Result: "image", Request: "k1.s", ElementID: "p-g", RetryOf: "g"})
+	w.must("ann", CancelGeneration{"h"})
+	w.canvasIs()
 	w.check()
 }
 
