@@ -9,14 +9,14 @@ import (
 	"github.com/coder/websocket"
 )
 
-// listener is a socket of either protocol, and what came over it.
-type listener struct {
+// ear is a socket of either protocol, and what came over it.
+type ear struct {
 	t  *testing.T
 	ws *websocket.Conn
 	in []cmd
 }
 
-func (g *generationWorld) listen(t *testing.T, path string, hello string, protocols ...string) *listener {
+func (g *generationWorld) listen(t *testing.T, path string, hello string, protocols ...string) *ear {
 	t.Helper()
 	ws, _, err := websocket.Dial(soon(t), strings.Replace(g.server.URL, "http", "ws", 1)+path, &websocket.DialOptions{Subprotocols: protocols})
 	if err != nil {
@@ -29,11 +29,11 @@ func (g *generationWorld) listen(t *testing.T, path string, hello string, protoc
 			t.Fatal(err)
 		}
 	}
-	return &listener{t: t, ws: ws}
+	return &ear{t: t, ws: ws}
 }
 
 // hear waits for a message that is as wanted, from where the last one was found.
-func (l *listener) hear(what string, wanted func(m cmd) bool) cmd {
+func (l *ear) hear(what string, wanted func(m cmd) bool) cmd {
 	l.t.Helper()
 	for {
 		for i, m := range l.in {
@@ -92,7 +92,7 @@ func TestEverybodyInTheRoomSeesHowItGoes(t *testing.T) {
 	v1.hear("the result", func(m cmd) bool {
 		return m["type"] == "commit" && strings.Contains(fmt.Sprint(m), "generation.succeeded")
 	})
-	for _, l := range []*listener{old, late} {
+	for _, l := range []*ear{old, late} {
 		if m := l.hear("image:update", typeIs("image:update"))["data"].(cmd); m["id"] != id || !strings.Contains(fmt.Sprint(m["src"]), "/v1/assets/") {
 			t.Errorf("old clients are shown %v", m)
 		}

@@ -11,7 +11,7 @@ import (
 func (r *Room) foldGeneration(e *events.Event, rev uint64, at int64) (ok bool, err error) {
 	switch d := e.Payload.(type) {
 	case *events.GenerationRequestedData:
-		return true, r.addGeneration(&Generation{ID: d.ID, User: e.Actor, Model: d.Model, Result: d.Result, ElementID: d.Element, Added: d.Added,
+		return true, r.addGeneration(&Generation{ID: d.ID, User: e.Actor, Model: d.Model, Result: d.Result, ElementID: d.Element,
 			Status: GenerationQueued, Revision: rev, Estimate: d.Estimate, RequestedAt: at})
 	case *events.GenerationSubmittingData:
 		return true, r.changeGeneration(d.ID, func(g *Generation) { g.Status, g.Attempt, g.SubmittingAt = GenerationSubmitting, d.Attempt, at })

@@ -25,7 +25,6 @@ type Generation struct {
 	Model     string
 	Result    string // image or video
 	ElementID string
-	Added     bool // the element is its placeholder
 	Status    GenerationStatus
 	Revision  uint64 // of its generation.requested, which holds the sealed request
 	Attempt   int    // of the submissions, from 1; 0 before the first

@@ -84,7 +84,6 @@ type (
 		Model        string           `json:"model"`
 		Result       string           `json:"result"`
 		ElementID    string           `json:"element"`
-		Added        bool             `json:"added,omitempty"`
 		Status       GenerationStatus `json:"status"`
 		Revision     uint64           `json:"rev"`
 		Attempt      int              `json:"attempt,omitempty"`
