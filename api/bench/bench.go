@@ -56,6 +56,8 @@ var rows = []row{
 	{"rebuild", rowRebuild},
 	{"idle", rowIdle},
 	{"slow", rowSlow},
+	{"uploads", rowUploads},
+	{"photographs", rowPhotographs},
 }
 
 // Main is `kanvas bench`: it runs the rows, prints a Markdown table to out and what goes on to errOut. With the argument
@@ -130,8 +132,13 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer, fill Fill, 
 
 // serve starts Kanvas on a directory of the row.
 func (e *env) serve(ctx context.Context, name string, extra ...string) (*process, error) {
+	return e.serveOn(ctx, []int{0}, name, extra...)
+}
+
+// serveOn is serve on other cores.
+func (e *env) serveOn(ctx context.Context, cores []int, name string, extra ...string) (*process, error) {
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(e.dir, name), "--log-level", "warn"}, extra...)
-	return start(ctx, []string{"KANVAS_RATE_LIMITS=off"}, args...)
+	return startOn(ctx, cores, []string{"KANVAS_RATE_LIMITS=off"}, args...)
 }
 
 func (e *env) floor(ctx context.Context) (*process, error) { return start(ctx, nil, "bench", "floor") }

@@ -33,6 +33,11 @@ const startTimeout = 60 * time.Second
 
 // start runs this program with args on core 0 (the load runs on the others) and waits for its line "listening".
 func start(ctx context.Context, env []string, args ...string) (*process, error) {
+	return startOn(ctx, []int{0}, env, args...)
+}
+
+// startOn is start on other cores.
+func startOn(ctx context.Context, cores []int, env []string, args ...string) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -45,7 +50,7 @@ func start(ctx context.Context, env []string, args ...string) (*process, error) 
 	}
 	p.cmd.Stderr = p.cmd.Stdout
 	began := time.Now()
-	if err := onCore(0, p.cmd.Start); err != nil {
+	if err := onCores(cores, p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %v: %w", args, err)
 	}
 	listening := make(chan string, 1)
@@ -74,20 +79,30 @@ func start(ctx context.Context, env []string, args ...string) (*process, error) 
 	}
 }
 
-// onCore runs fn with the calling thread, and so what it starts, bound to one core where the machine has several.
-func onCore(core int, fn func() error) error {
+// allCores are those of the machine.
+func allCores() (cores []int) {
+	for i := range runtime.NumCPU() {
+		cores = append(cores, i)
+	}
+	return cores
+}
+
+// onCores runs fn with the calling thread, and so what it starts, bound to some cores where the machine has several.
+func onCores(cores []int, fn func() error) error {
 	if runtime.NumCPU() < 2 {
 		return fn()
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
+	var before, some unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return fmt.Errorf("read affinity: %w", err)
 	}
-	one.Set(core)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("bind to core %d: %w", core, err)
+	for _, core := range cores {
+		some.Set(core)
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
+		return fmt.Errorf("bind to cores %v: %w", cores, err)
 	}
 	return errors.Join(fn(), unix.SchedSetaffinity(0, &before))
 }
