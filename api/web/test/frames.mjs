@@ -4,6 +4,8 @@ import { fact, live, token, visit } from './lib/browser.mjs';
 import { api, eventually } from './lib/server.mjs';
 
 const COUNT = Number(process.env.PICTURES ?? 2000);
+/** Files of their own among them: fewer are quicker to send. */
+const DISTINCT = Math.min(COUNT, Number(process.env.DISTINCT ?? COUNT));
 const COLUMNS = 50;
 const [WIDTH, HEIGHT] = [720, 480];
 const world = await openWorldWith({ KANVAS_RATE_LIMITS: 'off', KANVAS_QUOTA: String(2 ** 33) }, 'frames', 'Ada Lovelace');
@@ -14,7 +16,7 @@ try {
   const room = (await api(world.server, who, 'POST', '/v1/rooms', { name: 'Photographs', visibility: 'private' })).id;
   const files = await page.evaluate(draw, { WIDTH, HEIGHT, kinds: 24 });
   const bytes = files.map((f) => Buffer.from(f, 'base64'));
-  console.log(`${COUNT} photographs of ${WIDTH} × ${HEIGHT}, ${Math.round(bytes.reduce((n, b) => n + b.length, 0) / bytes.length / 1024)} KiB each`);
+  console.log(`${COUNT} photographs (${DISTINCT} files) of ${WIDTH} × ${HEIGHT}, ${Math.round(bytes.reduce((n, b) => n + b.length, 0) / bytes.length / 1024)} KiB each`);
   const ids = await upload(who, room, bytes);
   await place(who, room, ids);
   await eventually('smaller ones are made', async () => (await listed(who, room)).every((a) => a.variants), 600_000);
@@ -31,6 +33,7 @@ try {
   await report('25 %, panning while pictures come', () => pan(24, 12));
   await zoomTo(1);
   await report('100 %, panning while pictures come', () => pan(40, 20));
+  if (process.env.PROFILE) await profile(() => pan(10, 4));
   await settled();
   await report('100 %, panning over what is there', () => pan(-20, 0));
   await report('zooming out and in', async () => {
@@ -65,10 +68,10 @@ async function draw({ WIDTH, HEIGHT, kinds }) {
 }
 
 async function upload(who, room, bytes) {
-  const ids = new Array(COUNT);
+  const ids = new Array(DISTINCT);
   let next = 0;
   const worker = async () => {
-    for (let i = next++; i < COUNT; i = next++) {
+    for (let i = next++; i < DISTINCT; i = next++) {
       const body = bytes[i % bytes.length];
       const { asset, upload } = await api(world.server, who, 'POST', '/v1/assets', { name: `photo-${i}.jpg`, content_type: 'image/jpeg', size: body.length, room_id: room });
       const put = await fetch(upload.url, { method: 'PUT', headers: upload.headers, body });
@@ -82,10 +85,10 @@ async function upload(who, room, bytes) {
 }
 
 async function place(who, room, ids) {
-  for (let i = 0; i < ids.length; i += 500) {
-    const commands = ids.slice(i, i + 500).map((id, j) => {
+  for (let i = 0; i < COUNT; i += 500) {
+    const commands = Array.from({ length: Math.min(500, COUNT - i) }, (_, j) => {
       const n = i + j;
-      return { command: 'element.add', data: { element: { id: `p${n}`, type: 'image', src: `/v1/assets/${id}`, x: (n % COLUMNS) * 330, y: Math.floor(n / COLUMNS) * 230, width: 300, height: 200, rotation: 0 } } };
+      return { command: 'element.add', data: { element: { id: `p${n}`, type: 'image', src: `/v1/assets/${ids[n % DISTINCT]}`, x: (n % COLUMNS) * 330, y: Math.floor(n / COLUMNS) * 230, width: 300, height: 200, rotation: 0 } } };
     });
     await api(world.server, who, 'POST', `/v1/rooms/${room}/commands`, { commands });
   }
@@ -146,4 +149,18 @@ async function report(what, work) {
   const at = (share) => frames[Math.min(frames.length - 1, Math.floor(frames.length * share))]?.toFixed(0);
   const { bytes, pictures } = await page.evaluate(() => window.__kanvas.pictures);
   console.log(`${what}: ${frames.length} frames, apart ms p50 ${at(0.5)}, p95 ${at(0.95)}, most ${at(1)}; ${pictures} pictures held, ${Math.round(bytes / 1048576)} MiB decoded`);
+}
+
+/** Says which functions the page's time went to while something was done. */
+async function profile(work) {
+  await zoomTo(0.06);
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('Profiler.enable');
+  await cdp.send('Profiler.start');
+  await work();
+  const { profile } = await cdp.send('Profiler.stop');
+  const self = new Map();
+  const names = new Map(profile.nodes.map((n) => [n.id, n.callFrame.functionName || '(anonymous)']));
+  profile.samples.forEach((id, i) => self.set(names.get(id), (self.get(names.get(id)) ?? 0) + profile.timeDeltas[i]));
+  console.log([...self].sort((a, b) => b[1] - a[1]).slice(0, 16).map(([name, us]) => `  ${Math.round(us / 1000)} ms ${name}`).join('\n'));
 }

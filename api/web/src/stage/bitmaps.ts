@@ -93,6 +93,11 @@ export class Bitmaps {
     return { level: slot?.shown?.level ?? 0, pixels: slot?.shown ? sizeOf(slot.shown.picture).longest : 0, blur: slot?.blur !== undefined };
   }
 
+  /** As many are loaded as can be at once. */
+  get busy(): boolean {
+    return this.active >= AT_ONCE;
+  }
+
   get held(): { bytes: number; pictures: number; waiting: number } {
     let [pictures, waiting] = [0, 0];
     for (const slot of this.slots.values()) {

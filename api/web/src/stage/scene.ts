@@ -18,6 +18,9 @@ const NEAR = 0.75;
 const COARSE = 256;
 const UNSEEN = 1e6;
 
+/** Milliseconds in which pictures that come while many are loaded are drawn together. */
+const GATHER = 150;
+
 interface Shown {
   node: ElementNode;
   element: Element;
@@ -37,6 +40,7 @@ export class Scene {
   private smoother = new Smoother();
   private frame = 0;
   private lastFrame = 0;
+  private gathering: ReturnType<typeof setTimeout> | undefined;
   private offs: (() => void)[];
 
   constructor(private readonly session: Session, private readonly viewport: Viewport) {
@@ -45,7 +49,7 @@ export class Scene {
       session.doc.changed.on((ids) => this.touch(ids)),
       session.previews.changed.on((ids) => this.touch(ids)),
       session.connection.phases.on((phase) => phase === 'live' && this.bitmaps.retryAll()),
-      this.bitmaps.changed.on(() => this.request()),
+      this.bitmaps.changed.on(() => this.arrived()),
       session.picturesKnown.on((assets) => this.bitmaps.known(assets)),
       viewport.changed.on(() => this.request()),
       onThemeChange(() => this.touch(this.shown.keys())),
@@ -55,6 +59,7 @@ export class Scene {
 
   destroy(): void {
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.gathering);
     for (const off of this.offs) off();
     for (const { node } of this.shown.values()) node.destroy();
     this.bitmaps.destroy();
@@ -63,6 +68,15 @@ export class Scene {
 
   request(): void {
     if (this.frame === 0) this.frame = requestAnimationFrame((now) => this.tick(now));
+  }
+
+  /** Another picture can be drawn: where many are on their way, several together. */
+  private arrived(): void {
+    if (!this.bitmaps.busy) return this.request();
+    this.gathering ??= setTimeout(() => {
+      this.gathering = undefined;
+      this.request();
+    }, GATHER);
   }
 
   /** Not drawn while its text is typed in a field above it. */

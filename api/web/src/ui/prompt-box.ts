@@ -3,6 +3,7 @@ import type { Does, Model, Placement, Wish } from '../generations/api';
 import type { Generations } from '../generations/generations';
 import type { Element } from '../protocol';
 import { isAsset } from '../stage/bitmaps';
+import { bounds, localBox, overlaps, type Box } from '../stage/geometry';
 import { h } from '../util/dom';
 import { iconButton } from './controls';
 import { dollars } from './money';
@@ -16,6 +17,8 @@ const ASKS: Record<Does, string> = {
 };
 /** What takes the place of the picture that it was made of; everything else stands beside it. */
 const REPLACES = new Set<Does>(['remove_background', 'isolate']);
+/** Between what is made and what it is made of, in canvas units. */
+const GAP = 20;
 /** Share of the free screen's shorter side that a new picture takes. */
 const SHARE = 0.6;
 
@@ -129,11 +132,20 @@ export class PromptBox {
   }
 
   private placement(model: Model, subject: Element | undefined): Placement {
-    if (subject) return REPLACES.has(model.does) ? { element_id: subject.id } : { beside: subject.id };
+    if (subject) return REPLACES.has(model.does) ? { element_id: subject.id } : this.beside(subject);
     const { viewport } = this.editor;
     const free = Math.max(100, this.root.getBoundingClientRect().top); // what the box leaves of the screen
     const side = Math.round((Math.min(viewport.width, free) * SHARE) / viewport.scale);
     const middle = viewport.toCanvas({ x: viewport.width / 2, y: free / 2 });
     return { x: Math.round(middle.x - side / 2), y: Math.round(middle.y - side / 2), width: side, height: side };
+  }
+
+  /** To the right of what it is made of, where nothing stands yet. */
+  private beside(subject: Element): Placement {
+    const { width, height } = localBox(subject);
+    const place = { ...bounds(subject), width, height };
+    const taken = this.editor.session.doc.elements().map(bounds);
+    for (let inTheWay: Box | undefined = bounds(subject); inTheWay; inTheWay = taken.find((box) => overlaps(box, place))) place.x = inTheWay.x + inTheWay.width + GAP;
+    return place;
   }
 }

@@ -47,9 +47,9 @@ export async function giveName({ page, name }) {
 }
 
 /** Waits until a function of the page's hooks (window.__kanvas) is truthy, and returns what it gave. */
-export async function fact(page, what, look, arg) {
+export async function fact(page, what, look, arg, timeout = 20_000) {
   try {
-    const handle = await page.waitForFunction(look, arg, { timeout: 20_000, polling: 30 });
+    const handle = await page.waitForFunction(look, arg, { timeout, polling: 30 });
     return await handle.jsonValue();
   } catch (error) {
     const state = await page.evaluate(() => window.__kanvas && { status: window.__kanvas.status, revision: window.__kanvas.revision, elements: window.__kanvas.elements() });
