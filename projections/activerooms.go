@@ -11,7 +11,7 @@ import (
 // visibilityPublic is that of rooms that everybody may see.
 const visibilityPublic = "public"
 
-// Peers are the other nodes that write to the same cache. They are asked in every round of the list of active rooms.
+// Peers are the other nodes that could write to the same cache. They are asked in every round of the list of active rooms.
 type Peers interface {
 	// Exchange tells the others what this node knows, and returns what each of them told last. first is true on one node alone: the one that writes.
 	Exchange(mine []byte) (others [][]byte, first bool, err error)
@@ -31,6 +31,7 @@ func (c *Caches) registry(ctx context.Context) (list []byte, ok bool) {
 		return mine, true
 	}
 	others, first, err := c.cfg.Peers.Exchange(mine)
+	c.lead(first)
 	if err != nil {
 		c.failed(ctx, err)
 	}

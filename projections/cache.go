@@ -88,6 +88,7 @@ type Caches struct {
 
 	mu    sync.Mutex
 	due   map[cacheKey]string    // value: the sum for canvases; "" else
+	stand stand                  // of a node that lets another one write
 	wrote map[cacheKey]time.Time // when a key was last tried; forgotten once older than its interval
 }
 
@@ -129,7 +130,9 @@ func NewCaches(cfg CacheConfig) *Caches {
 		cfg.RegistryEvery = 5 * time.Second
 	}
 	cfg.RegistryEvery = max(cfg.RegistryEvery, keyEvery)
-	return &Caches{cfg: cfg, metrics: newCacheMetrics(cfg.Registerer), wake: make(chan struct{}, 1), due: map[cacheKey]string{}, wrote: map[cacheKey]time.Time{}}
+	c := &Caches{cfg: cfg, metrics: newCacheMetrics(cfg.Registerer), wake: make(chan struct{}, 1), due: map[cacheKey]string{}, wrote: map[cacheKey]time.Time{}}
+	c.stand = stand{by: cfg.Peers != nil && cfg.Active != nil, marks: map[cacheKey]keptMark{}}
+	return c
 }
 
 // applied marks what a batch changed.
@@ -164,28 +167,34 @@ func (c *Caches) tellActive(batch []*change) {
 }
 
 func (c *Caches) mark(ch *change) {
+	put := c.put
+	if c.stand.by {
+		put = c.keep
+	}
 	id := ch.stream.ID
 	switch ch.stream.Kind {
 	case events.KindAsset:
-		c.put(cacheKey{cacheAsset, id}, "")
+		put(cacheKey{cacheAsset, id}, "")
 	case events.KindRoom:
-		c.put(cacheKey{cacheCanvas, id}, ch.commit.Sum)
-		c.put(cacheKey{cacheStats, id}, "")
+		put(cacheKey{cacheCanvas, id}, ch.commit.Sum)
+		put(cacheKey{cacheStats, id}, "")
 		for i := range ch.facts {
 			switch ch.facts[i].event.Type {
 			case events.RoomCreated, events.ParticipantJoined, events.ParticipantRoleChanged, events.ParticipantRemoved:
-				c.put(cacheKey{cacheParticipants, id}, "")
+				put(cacheKey{cacheParticipants, id}, "")
 			case events.RoomDeleted:
 				for _, kind := range []cacheKind{cacheCanvas, cacheStats, cacheParticipants} {
 					delete(c.due, cacheKey{kind, id})
+					delete(c.stand.marks, cacheKey{kind, id})
 				}
-				c.put(cacheKey{cacheGone, id}, "")
+				put(cacheKey{cacheGone, id}, "")
 			}
 		}
 	}
 }
 
-// PutCanvas has a room's entry written with a hash that a client gave. It reports false where too many entries wait already.
+// PutCanvas has a room's entry written with a hash that a client gave, which this node alone knows of. It reports false where too many entries wait
+// already.
 func (c *Caches) PutCanvas(room, hash string) bool {
 	c.mu.Lock()
 	ok := c.put(cacheKey{cacheCanvas, room}, hash)
