@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -288,6 +289,24 @@ func TestEnvironmentsAreApart(t *testing.T) {
 	}
 }
 
+// TestSettingsSurviveTheShell: what the server is told is read by a shell, whatever is in a key.
+func TestSettingsSurviveTheShell(t *testing.T) {
+	w := newWorld(t)
+	const key, secret = "plain+/=", `a b'c"d$HOME\e#f;g`
+	w.options = func(o *provision.Options) { o.R2AccessKey, o.R2SecretKey = key, secret }
+	if _, err := w.run(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("sh", "-c", `set -a; . "$1"; printf '%s\n%s' "$R2_ACCESS_KEY_ID" "$R2_SECRET_ACCESS_KEY"`, "sh", filepath.Join(w.dir, "cloudflare.env")).CombinedOutput()
+	if err != nil || string(out) != key+"\n"+secret {
+		t.Errorf("%q %v", out, err)
+	}
+	if !strings.Contains(w.read("cloudflare.env"), "\nR2_ACCESS_KEY_ID="+key+"\n") {
+		t.Error("a plain value is quoted")
+	}
+	w.again()
+}
+
 // TestOnlyWhatChangedIsDone: a new origin, variable or secret is brought there, and nothing else.
 func TestOnlyWhatChangedIsDone(t *testing.T) {
 	w := newWorld(t)
@@ -319,7 +338,7 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 			t.Errorf("%s: %q", name, planned)
 		}
 	}
-	for _, origin := range []string{"http://127.0.0.1:1999", "https://rooms.example.com", "http://localhost:1999", "http://10.0.0.1", "http://["} {
+	for _, origin := range []string{"http://127.0.0.1:1999", "https://rooms.example.com", "http://localhost:1999", "http://10.0.0.1", "http://[", "http://rooms.kanvas.test"} {
 		w.options = func(o *provision.Options) { o.Vars = map[string]string{"ORIGIN": origin} }
 		if planned, err := w.run(); err != nil || !slices.Contains(planned, "warn Worker variable ORIGIN") {
 			t.Errorf("%s: %q, %v", origin, planned, err)

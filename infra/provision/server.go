@@ -101,7 +101,18 @@ func (p *Provisioner) serverEnv(ctx context.Context) ([]byte, error) {
 		{"R2_ACCESS_KEY_ID", access},
 		{"R2_SECRET_ACCESS_KEY", secret},
 	} {
-		fmt.Fprintf(&b, "%s=%s\n", kv[0], kv[1])
+		fmt.Fprintf(&b, "%s=%s\n", kv[0], shellWord(kv[1]))
 	}
 	return b.Bytes(), nil
+}
+
+// shellWord quotes a value that a shell would read otherwise. All others stay as they are, for what reads such files without a shell.
+func shellWord(value string) string {
+	plain := !strings.ContainsFunc(value, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("%+,-./:=@_", r))
+	})
+	if plain {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }

@@ -82,6 +82,9 @@ func (p *Provisioner) warnOrigin() []Action {
 	if host == "localhost" || strings.HasSuffix(host, "example.com") || err == nil && (a.IsLoopback() || a.IsPrivate()) {
 		return []Action{{Verb: Warn, What: "Worker variable " + varOrigin, Detail: "is " + origin + ", where a Worker finds no room server: say --origin https://… (D1, KV and pictures work without it)"}}
 	}
+	if u.Scheme == "http" {
+		return []Action{{Verb: Warn, What: "Worker variable " + varOrigin, Detail: "is " + origin + ": whoever is between Cloudflare and the room server reads tokens and rooms. Say --origin https://…"}}
+	}
 	return nil
 }
 
