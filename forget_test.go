@@ -190,6 +190,18 @@ func (l listener) through(t *testing.T, text string) string {
 	}
 }
 
+// without reads on to a frame with the text that has none of the words.
+func (l listener) without(t *testing.T, text string, words []string) {
+	t.Helper()
+	for {
+		all := l.through(t, text)
+		last := all[strings.LastIndex(strings.TrimSpace(all), "\n")+1:]
+		if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(last, w) }) {
+			return
+		}
+	}
+}
+
 // forms are how a word may stand in a file.
 func forms(word string) [][]byte {
 	wide := make([]byte, 0, 2*len(word))
@@ -262,12 +274,23 @@ func TestForgottenPeopleAreNowhere(t *testing.T) {
 	old.until(t, `"connection:info"`)
 	stream := w.stream("/v1/rooms/studio/events", w.ann)
 
+	bob := dialAs(t, "ws://"+w.s.addr+"/v1/rooms/studio/ws", "kanvas.v1")
+	bob.say(t, map[string]any{"type": "hello", "token": w.bob, "client": "b"})
+	bob.until(t, `"type":"presence","online"`)
+	oldBob := dialAs(t, "ws://"+w.s.addr+"/parties/main/studio?_pk=bb&token="+w.bob, "")
+	oldBob.until(t, `"connection:info"`)
+
 	out := mustTool(t, "forget", "user_ann", "--data", w.dir)
 	if !strings.Contains(out, "destroyed the key of "+w.gid) || !strings.HasSuffix(out, "forgotten\n") {
 		t.Error(out)
 	}
 	v1.ends(t)
 	stream.ends(t)
+	bob.without(t, `"type":"snapshot"`, w.words) // there is one for her, and one for the guest
+	oldBob.without(t, `"type":"chat:history"`, w.words)
+	w.command(w.bob, "chat.post", map[string]any{"text": "life-goes-on"})
+	bob.until(t, `"type":"commit"`, "life-goes-on")
+	oldBob.until(t, `"chat:new"`, "life-goes-on")
 	for _, token := range []string{w.ann, w.guest} {
 		if status, err := httpJSON("GET", w.url("/v1/me"), token, nil, nil); status != 401 || err != nil {
 			t.Errorf("their token: %d %v", status, err)

@@ -188,13 +188,6 @@ func (h *Hub) Drain(ctx context.Context) error {
 	return err
 }
 
-// ForgetUser ends the sockets of a user who was forgotten, and takes their name off the list of rooms. What was encoded with it is made anew
-// (commands.Users.Epoch).
-func (h *Hub) ForgetUser(userID string) {
-	h.CloseUser(userID)
-	h.registry.forget(userID)
-}
-
 // CloseUser ends the sockets that a user has here, as not authenticated any more.
 func (h *Hub) CloseUser(userID string) {
 	for _, s := range h.allSockets() {

@@ -32,6 +32,8 @@ type half interface {
 	moved(t *tick)
 	// flushing: the room is about to wake the writers; the last chance to queue what was gathered.
 	flushing()
+	// forgotten: somebody whose words or name v holds was forgotten, and the clients that were told of them get v anew.
+	forgotten(v *commands.View)
 	// goingAway is how this protocol says that the server stops.
 	goingAway() closing
 }

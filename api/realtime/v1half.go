@@ -73,6 +73,7 @@ type v1Peer struct {
 	sent      uint64   // revision up to which commits, or a snapshot, are queued or streamed
 	announced bool     // got the list of who is here
 	asked     bool     // its first entry was handed in
+	stale     bool     // what is being streamed may hold words of somebody who was forgotten meanwhile
 	held      [][]byte // answers that wait for live
 	blurs     bool     // is told of the blurs of pictures
 	unblurred []string // assets whose blurs are told once it is live
@@ -194,6 +195,9 @@ func (h *v1Half) becomeLive(p *peer, x *v1Peer) {
 		x.unblurred = nil
 	}
 	h.firstEntry(p, x)
+	if x.stale {
+		h.renewLater(p, x)
+	}
 }
 
 // firstEntry has a newcomer written down as a participant. Somebody who was one before changes nothing by it.
