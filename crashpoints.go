@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -34,6 +35,7 @@ func init() {
 		c := &crash{mode: mode, at: n, armed: os.Getenv("KANVAS_TEST_ARMED")}
 		underTest.stores = c.stores
 		underTest.ledger = func(l commands.Ledger) commands.Ledger { return crashLedger{l, c} }
+		underTest.generations = c.generations
 	}
 	if addr := os.Getenv("KANVAS_TEST_FAL"); addr != "" {
 		underTest.fal = func(f *fal.Config) { standIn(f, addr, os.Getenv("KANVAS_TEST_FAL_CA")) }
@@ -167,6 +169,52 @@ func (i crashIntake) Finish(ctx context.Context, s commands.Staged, etags []stri
 
 func (i crashIntake) Abort(ctx context.Context, key, id string) error {
 	return i.c.call(func() error { return i.Intake.Abort(ctx, key, id) })
+}
+
+// generations makes calls to the queue steps too, and follows faster than it would be good for anybody; KANVAS_TEST_POLL is between two questions about a job.
+func (c *crash) generations(g *commands.GenerationConfig) {
+	poll, err := time.ParseDuration(os.Getenv("KANVAS_TEST_POLL"))
+	if err != nil {
+		panic(err)
+	}
+	g.Jobs, g.PollFirst, g.PollLast = crashJobs{g.Jobs, c}, poll, poll
+	g.Retry, g.Look, g.Unanswered = 20*time.Millisecond, time.Second, 3*time.Second
+}
+
+type crashJobs struct {
+	commands.Jobs
+	c *crash
+}
+
+func (j crashJobs) Submit(ctx context.Context, job commands.Job) (ref commands.JobRef, err error) {
+	err = j.c.call(func() (err error) { ref, err = j.Jobs.Submit(ctx, job); return err })
+	return ref, err
+}
+
+func (j crashJobs) Status(ctx context.Context, ref commands.JobRef) (s commands.JobStatus, err error) {
+	err = j.c.call(func() (err error) { s, err = j.Jobs.Status(ctx, ref); return err })
+	return s, err
+}
+
+func (j crashJobs) Result(ctx context.Context, ref commands.JobRef) (r commands.JobResult, err error) {
+	err = j.c.call(func() (err error) { r, err = j.Jobs.Result(ctx, ref); return err })
+	return r, err
+}
+
+func (j crashJobs) Upload(ctx context.Context, name, kind string, size int64, body io.Reader) (url string, err error) {
+	err = j.c.call(func() (err error) { url, err = j.Jobs.Upload(ctx, name, kind, size, j.c.body(body, size)); return err })
+	return url, err
+}
+
+func (j crashJobs) Fetch(ctx context.Context, url string) (body io.ReadCloser, kind string, size int64, err error) {
+	err = j.c.call(func() (err error) { body, kind, size, err = j.Jobs.Fetch(ctx, url); return err })
+	if err == nil {
+		body = struct {
+			io.Reader
+			io.Closer
+		}{j.c.body(body, max(size, 0)), body}
+	}
+	return body, kind, size, err
 }
 
 type crashReceiver struct {

@@ -17,14 +17,15 @@ type deaths struct {
 	addr  string
 	env   []string
 	kills int
+	skip  int // steps from one death to the next, where CRASH_STRIDE does not say otherwise; 0: 1
 }
 
-// stride is how many steps lie from one death to the next: 1 is all of them. CRASH_STRIDE changes it.
-func stride() int {
+// stride is how many steps lie from one death to the next: CRASH_STRIDE, or what the test says.
+func (d *deaths) stride() int {
 	if n, err := strconv.Atoi(os.Getenv("CRASH_STRIDE")); err == nil && n > 0 {
 		return n
 	}
-	return 1
+	return max(d.skip, 1)
 }
 
 func newDeaths(t *testing.T, env ...string) *deaths {
@@ -101,7 +102,7 @@ func (d *deaths) everyStep(modes []string, round func(s *server, name string) (a
 		for n := 1; ; {
 			after := round(s, name)
 			died := d.disarm(s)
-			if n += stride(); died {
+			if n += d.stride(); died {
 				d.kills++
 				s = d.start(fmt.Sprintf("%s:%d", mode, n))
 			}

@@ -33,6 +33,9 @@ func (n *node) openGenerations(proxy *fal.Proxy, prepare *commands.Preparation, 
 	if n.cfg.NATSURL != "" {
 		cfg.Grace = otherNodesGrace
 	}
+	if underTest.generations != nil {
+		underTest.generations(&cfg)
+	}
 	n.generations = commands.NewGenerations(cfg)
 	n.onClose("generations", func(context.Context) error { n.generations.Close(); return nil })
 	return nil

@@ -88,6 +88,8 @@ var underTest struct {
 	stores func(*node)                           // called when they are open
 	ledger func(commands.Ledger) commands.Ledger // of what is spent
 	fal    func(*fal.Config)                     // called before calls to fal.ai are set up
+
+	generations func(*commands.GenerationConfig) // called before they are followed
 }
 
 type closer struct {

@@ -13,6 +13,7 @@ import (
 type Plan struct {
 	Position int            // in the queue while it waits
 	Hold     bool           // it goes on only by Finish
+	Polls    int            // how often its status is asked for before it is over; 0: 2
 	Status   int            // of the result; 0: 200
 	Header   http.Header    // of the result
 	Output   any            // of the result; nil: by the model
@@ -122,7 +123,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, path string, bod
 }
 
 // over says whether a job has come to its end. The caller holds mu.
-func (j *job) over() bool { return j.ended || !j.plan.Hold && j.Polls > 2 }
+func (j *job) over() bool {
+	polls := j.plan.Polls
+	if polls == 0 {
+		polls = 2
+	}
+	return j.ended || !j.plan.Hold && j.Polls > polls
+}
 
 // status moves a job on each time it is asked.
 func (s *Server) status(id string, j *job) map[string]any {
@@ -135,7 +142,7 @@ func (s *Server) status(id string, j *job) map[string]any {
 		for k, v := range j.plan.State {
 			st[k] = v
 		}
-	case j.Polls == 1:
+	case j.Polls == 1 && j.plan.Polls != 1:
 		st["status"], st["queue_position"] = "IN_QUEUE", j.plan.Position
 	default:
 		st["status"] = "IN_PROGRESS"
