@@ -87,6 +87,10 @@ func recordOf(row *projections.GenerationRow) commands.GenerationRecord {
 	if row.Cost != nil {
 		r.Cost = *row.Cost
 	}
+	if row.Assets != "" {
+		_ = json.Unmarshal([]byte(row.Assets), &r.Assets) // the projection's own JSON
+	}
+	r.Code, r.Detail = row.Reason, row.Detail
 	return r
 }
 

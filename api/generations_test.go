@@ -321,6 +321,37 @@ func (g *generationWorld) quiet(p person, room string) {
 	}
 }
 
+func TestRedoAndCopiesGetWhatBecameOfIt(t *testing.T) {
+	g := newGenerationWorld(t)
+	ann := g.guest("Ann")
+	room := g.room(ann, "r", "private")
+	do := func(list ...cmd) { g.call("POST", room+"/commands", ann.token, commandsBody(list...)).ok(200) }
+	g.hold()
+	id := g.order(ann, room, cmd{"model": textToImage, "prompt": "a cat"})
+	job := g.sent(1)
+	do(cmd{"command": "element.add", "data": cmd{"element": cmd{"id": "copy", "type": "image", "src": "", "isGenerated": true, "generation": cmd{"id": id, "status": "queued"}}}})
+	do(cmd{"command": "undo"}, cmd{"command": "undo"}) // the copy, then the placeholder
+	do(cmd{"command": "redo"}, cmd{"command": "redo"}, cmd{"command": "undo"})
+	do(cmd{"command": "undo"})
+	g.fal.Finish(job.ID)
+	is := g.became(ann, room, id, "succeeded")
+	if is["kept"] != false || g.shown(ann, room, id) != nil {
+		t.Fatalf("%v", is)
+	}
+	do(cmd{"command": "redo"})
+	do(cmd{"command": "redo"})
+	src := is["assets"].([]any)[0].(cmd)["url"]
+	for ctx := soon(t); ; {
+		first, second := g.shown(ann, room, id), g.shown(ann, room, "copy")
+		if first["src"] == src && second["src"] == src && first["generation"] == nil && second["generation"] == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%v and %v", first, second)
+		}
+	}
+}
+
 func TestAResultThatComesAfterCancelIsKeptAsAFile(t *testing.T) {
 	g := newGenerationWorld(t)
 	ann := g.guest("Ann")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -99,6 +100,10 @@ func (g *generationWorld) Generation(ctx context.Context, room, id string) (comm
 	if row.Cost != nil {
 		r.Cost = *row.Cost
 	}
+	if row.Assets != "" && err == nil {
+		err = json.Unmarshal([]byte(row.Assets), &r.Assets)
+	}
+	r.Code, r.Detail = row.Reason, row.Detail
 	return r, err == nil, err
 }
 

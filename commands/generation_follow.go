@@ -65,6 +65,9 @@ func (f *follow) step(ctx context.Context) (wait time.Duration, done bool) {
 			return f.failed(err), false
 		}
 		if f.is == nil {
+			if err := f.showLate(ctx); err != nil {
+				return f.failed(err), false
+			}
 			return 0, true
 		}
 	}

@@ -19,11 +19,13 @@ import (
 
 // GenerationRecord is what the tables say of a generation.
 type GenerationRecord struct {
-	Revision uint64 // of its generation.requested
-	Status   domain.GenerationStatus
-	Open     bool  // canceled, and something may still come of it
-	Estimate int64 // millionths of a US dollar
-	Cost     int64 // likewise; what is known so far
+	Revision     uint64 // of its generation.requested
+	Status       domain.GenerationStatus
+	Open         bool     // canceled, and something may still come of it
+	Estimate     int64    // millionths of a US dollar
+	Cost         int64    // likewise; what is known so far
+	Assets       []string // as "asset:" and the id
+	Code, Detail string   // why it failed
 }
 
 // GenerationTable is what is asked of the tables.
@@ -159,10 +161,15 @@ func (g *Generations) Following() int {
 	return len(g.follows)
 }
 
-const generationMention = `"type":"generation.`
+const (
+	generationMention = `"type":"generation.`
+	waitingMention    = `"generation":{"id":"` // of an element
+)
 
 // AboutGenerations reports whether a record may hold something of a generation: what Generations wants.
-func AboutGenerations(rec events.Record) bool { return mentions(rec.Payload, generationMention) }
+func AboutGenerations(rec events.Record) bool {
+	return mentions(rec.Payload, generationMention, waitingMention)
+}
 
 // Handle takes note of what happens to generations. It does not block.
 func (g *Generations) Handle(_ context.Context, rec events.Record) error {
@@ -181,6 +188,14 @@ func (g *Generations) Handle(_ context.Context, rec events.Record) error {
 			g.follow(rec.Stream.ID, d.ID, true)
 		case *events.GenerationCanceledData:
 			g.follow(rec.Stream.ID, d.ID, d.Open)
+		case *events.ElementAddedData:
+			if e, err := domain.ParseElement(d.Element); err == nil && domain.WaitsFor(e) != "" {
+				g.follow(rec.Stream.ID, domain.WaitsFor(e), true) // also one that is over
+			}
+		case *events.ElementPatchedData:
+			if id := domain.WaitsIn(d.Set); id != "" {
+				g.follow(rec.Stream.ID, id, true)
+			}
 		}
 	}
 	return nil

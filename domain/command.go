@@ -89,6 +89,14 @@ type (
 	CancelGeneration struct{ ID string }
 	// AdvanceGeneration is the system's alone: To is the payload of what happened to a generation. What can't follow any more changes nothing.
 	AdvanceGeneration struct{ To any }
+	// ShowGeneration is the system's alone: an element that waits for a generation, and came back or was copied, gets what became of it, which was
+	// told before. It changes nothing while the generation is under way.
+	ShowGeneration struct {
+		ID, ElementID string
+		Status        GenerationStatus // succeeded, failed, canceled or unknown
+		File          GeneratedFile    // of succeeded: the first
+		Code, Detail  string           // of failed
+	}
 	// FinishGeneration is the system's alone: the result is stored.
 	FinishGeneration struct {
 		ID         string
@@ -156,6 +164,7 @@ func (RequestGeneration) CommandName() string { return "generation.request" }
 func (CancelGeneration) CommandName() string  { return "generation.cancel" }
 func (AdvanceGeneration) CommandName() string { return "generation.advance" }
 func (FinishGeneration) CommandName() string  { return "generation.finish" }
+func (ShowGeneration) CommandName() string    { return "generation.show" }
 func (RedeemInvite) CommandName() string      { return "invite.redeem" }
 func (AddElement) CommandName() string        { return "element.add" }
 func (PatchElement) CommandName() string      { return "element.patch" }

@@ -139,6 +139,8 @@ func (d *decider) decide(c Command) error {
 		return d.advanceGeneration(c.To)
 	case FinishGeneration:
 		return d.finishGeneration(c)
+	case ShowGeneration:
+		return d.showGeneration(c)
 	case Checkpoint:
 		if !d.room.checkpointed {
 			d.emit(events.RoomCheckpointed, &events.RoomCheckpointedData{Revision: d.room.revision})

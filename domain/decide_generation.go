@@ -75,7 +75,7 @@ func (d *decider) markElement(c RequestGeneration, mark []byte) error {
 	case e.typ != c.Result:
 		return Errorf(CodeInvalidCommand, "an element of type %s can't become the result, a %s: ask for it beside the element", e.typ, c.Result)
 	}
-	if id := waitsFor(e); id != "" && FindGeneration(d.room.generations, id) != nil {
+	if id := markOf(e).ID; id != "" && FindGeneration(d.room.generations, id) != nil {
 		return Errorf(CodeConflict, "the element waits for a generation already")
 	}
 	if err := fits(e.contentBytes() + memberBytes(generationKey, mark)); err != nil {
@@ -101,36 +101,54 @@ func (d *decider) emitAs(user string, cause events.Cause, t events.Type, payload
 }
 
 func generationMark(id string, status GenerationStatus, code, detail string) []byte {
-	b, err := json.Marshal(struct {
-		ID     string           `json:"id"`
-		Status GenerationStatus `json:"status"`
-		Code   string           `json:"code,omitempty"`
-		Detail string           `json:"detail,omitempty"`
-	}{id, status, code, detail})
+	b, err := json.Marshal(mark{id, status, code, detail})
 	if err != nil {
 		panic("domain: mark of a generation: " + err.Error()) // strings can't fail
 	}
 	return b
 }
 
-// waitsFor is the generation that an element names, or "".
-func waitsFor(e *Element) string {
-	value, ok := e.Get(generationKey)
-	if !ok || value[0] != '{' {
-		return ""
+// mark is what an element says of the generation that it names.
+type mark struct {
+	ID     string           `json:"id"`
+	Status GenerationStatus `json:"status"`
+	Code   string           `json:"code,omitempty"`
+	Detail string           `json:"detail,omitempty"`
+}
+
+// markOf is the zero mark where the element names no generation.
+func markOf(e *Element) mark {
+	value, _ := e.Get(generationKey)
+	return readMark(value)
+}
+
+func readMark(value json.RawMessage) (m mark) {
+	if len(value) == 0 || value[0] != '{' || json.Unmarshal(value, &m) != nil {
+		return mark{}
 	}
-	var mark struct {
-		ID string `json:"id"`
+	return m
+}
+
+// WaitsIn is WaitsFor of a patch's members.
+func WaitsIn(set events.Members) string {
+	value, _ := set.Get(generationKey)
+	if m := readMark(value); m.Status == GenerationQueued {
+		return m.ID
 	}
-	if json.Unmarshal(value, &mark) != nil {
-		return ""
+	return ""
+}
+
+// WaitsFor is the generation for whose result an element waits, or "".
+func WaitsFor(e *Element) string {
+	if m := markOf(e); m.Status == GenerationQueued {
+		return m.ID
 	}
-	return mark.ID
+	return ""
 }
 
 // shownBy is the element that still waits for the generation, or nil.
 func (d *decider) shownBy(g *Generation) *Element {
-	if e := d.room.canvas.byID[g.ElementID]; e != nil && waitsFor(e) == g.ID {
+	if e := d.room.canvas.byID[g.ElementID]; e != nil && markOf(e).ID == g.ID {
 		return e
 	}
 	return nil

@@ -52,6 +52,39 @@ func (d *decider) finishGeneration(c FinishGeneration) error {
 	return nil
 }
 
+// showGeneration lets an element that waits for what is over wait no longer. It is nobody's step of undo: whoever brought the element back can take it
+// away again.
+func (d *decider) showGeneration(c ShowGeneration) error {
+	e := d.room.canvas.byID[c.ElementID]
+	if e == nil || WaitsFor(e) != c.ID {
+		return nil
+	}
+	if g := FindGeneration(d.room.generations, c.ID); g != nil && g.under() {
+		return nil
+	}
+	user := d.room.actors.names[e.provenanceOf("id").actor]
+	if user == "" {
+		user = d.actor.ID
+	}
+	switch c.Status {
+	case GenerationSucceeded:
+		box := boxOf(e)
+		set := append(box.holding(&c.File, turned(e)).members(box), events.Member{Key: "src", Value: events.AppendString(nil, "asset:"+c.File.Asset)})
+		d.patchFor(user, e.id, sortMembers(set), waiting(e))
+	case GenerationCanceled:
+		if placeholder(e) {
+			d.emitAs(user, events.CauseGeneration, events.ElementRemoved, &events.ElementRemovedData{IDs: []string{e.id}})
+			break
+		}
+		d.patchFor(user, e.id, nil, waiting(e))
+	case GenerationFailed, GenerationUnknown:
+		d.patchFor(user, e.id, events.Members{{Key: generationKey, Value: generationMark(c.ID, c.Status, c.Code, c.Detail)}}, waiting(e)[1:])
+	default:
+		return Errorf(CodeInvalidCommand, "a generation that is %s is not shown", c.Status)
+	}
+	return nil
+}
+
 // addBeside adds further pictures of a result to the right of the first, as one step of undo, as far as the room has place for them.
 func (d *decider) addBeside(g *Generation, e *Element, shown box, files []GeneratedFile) {
 	if len(files) == 0 {

@@ -300,3 +300,48 @@ func TestWhatCantFollowChangesNothing(t *testing.T) {
 	w.refused(CodeInvalidCommand, SystemID, AdvanceGeneration{json.RawMessage(`{}`)})
 	w.refused(CodeForbidden, SystemID, asks("h"))
 }
+
+// What came back after the end, or was copied, gets what became of it.
+func TestElementsThatWaitForWhatIsOver(t *testing.T) {
+	w := studio(t)
+	w.must("ann", asks("g"))
+	w.taken("g")
+	w.must("ann", Undo{})
+	w.must(SystemID, FinishGeneration{ID: "g", Files: []GeneratedFile{{"a", 200, 100}}})
+	w.must("ann", Redo{})
+	if WaitsFor(w.room.Element("p-g")) != "g" {
+		t.Fatal("the placeholder did not come back")
+	}
+	show := ShowGeneration{ID: "g", ElementID: "p-g", Status: GenerationSucceeded, File: GeneratedFile{"a", 200, 100}}
+	w.must(SystemID, show)
+	w.canvasIs(`{"id":"p-g","type":"image","height":100,"isGenerated":true,"src":"asset:a","width":200,"x":100,"y":100}`)
+	if o := w.must(SystemID, show); len(o.events) != 0 {
+		t.Error("shown twice")
+	}
+	w.must("ann", Undo{})
+	w.canvasIs()
+	waits := `{"id":"c","type":"image","generation":{"id":"g","status":"queued"},"isGenerated":true,"src":""}`
+	for status, want := range map[GenerationStatus]string{
+		GenerationFailed:   `{"id":"c","type":"image","generation":{"id":"g","status":"failed","code":"timeout","detail":"late"},"isGenerated":true,"src":""}`,
+		GenerationUnknown:  `{"id":"c","type":"image","generation":{"id":"g","status":"unknown"},"isGenerated":true,"src":""}`,
+		GenerationCanceled: "",
+	} {
+		w.must("olga", AddElement{Element: element(t, "%s", waits)})
+		s := ShowGeneration{ID: "g", ElementID: "c", Status: status}
+		if status == GenerationFailed {
+			s.Code, s.Detail = "timeout", "late"
+		}
+		w.must(SystemID, s)
+		if want == "" {
+			w.canvasIs()
+			continue
+		}
+		w.canvasIs(want)
+		w.must("olga", RemoveElements{IDs: []string{"c"}})
+	}
+	w.must("ann", asks("h"))
+	if o := w.must(SystemID, ShowGeneration{ID: "h", ElementID: "p-h", Status: GenerationFailed}); len(o.events) != 0 {
+		t.Error("what is under way was shown as over")
+	}
+	w.check()
+}

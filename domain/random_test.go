@@ -133,7 +133,9 @@ func (c *chooser) command(r *Room) Command {
 // generation chooses a command about generations. Those of the system come from its process handlers, see play.
 func (c *chooser) generation() Command {
 	id := pick(c, "g1", "g2", "g3", "g4")
-	switch c.n(6) {
+	switch c.n(7) {
+	case 6:
+		return ShowGeneration{ID: id, ElementID: c.id(), Status: pick(c, GenerationSucceeded, GenerationFailed, GenerationCanceled, GenerationUnknown), File: GeneratedFile{"a", c.n(9), 7}}
 	case 0, 1:
 		ask := RequestGeneration{ID: id, Model: "m", Result: pick(c, "image", "image", "video"), Request: "s", Estimate: int64(c.n(9))}
 		if c.n(3) == 0 {
@@ -186,7 +188,7 @@ func (w *world) play(c *chooser) {
 			cs = append(cs, c.command(w.room))
 		}
 		switch cs[0].(type) {
-		case AdvanceGeneration, FinishGeneration:
+		case AdvanceGeneration, FinishGeneration, ShowGeneration:
 			actor, cs = SystemID, cs[:1]
 		}
 		if c.n(16) == 0 {

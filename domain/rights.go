@@ -41,6 +41,7 @@ var rights = map[string][]Role{
 	"room.checkpoint":      {}, // the system's alone, as are all that nobody may
 	"generation.advance":   {},
 	"generation.finish":    {},
+	"generation.show":      {},
 	"participant.join":     everybody,
 	"participant.set_role": owners,
 	"participant.remove":   owners,

@@ -32,6 +32,7 @@ func TestCommandsByRole(t *testing.T) {
 		{Checkpoint{}, nil},
 		{AdvanceGeneration{&events.GenerationStartedData{ID: "g"}}, nil},
 		{FinishGeneration{ID: "g", Files: []GeneratedFile{{Asset: "a"}}}, nil},
+		{ShowGeneration{ID: "g", ElementID: "p-g", Status: GenerationFailed}, nil},
 		{asks("h"), []string{owner, editor}},
 		{CancelGeneration{"g"}, []string{owner, editor}}, // ann's own
 		{SetRole{"vic", RoleEditor}, []string{owner}},
