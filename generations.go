@@ -28,7 +28,7 @@ func (n *node) openGenerations(proxy *fal.Proxy, prepare *commands.Preparation, 
 	cfg := commands.GenerationConfig{
 		Rooms: n.rooms, Table: generationTable{n}, Prepare: prepare, Sealer: n.sealer, Uploads: n.uploads, Objects: n.objects,
 		Jobs: fal.NewQueue(proxy), Models: fal.Catalog{Allowed: n.cfg.Fal.Models}, Masks: pictures.NewMask(), Spending: n.budgets,
-		Webhook: webhook, Live: live, Active: n.handling.Load, Logger: n.logger, Metrics: n.reg,
+		Unanswered: n.cfg.Fal.Answer, JobTimeout: n.cfg.Fal.Timeout, Webhook: webhook, Live: live, Active: n.handling.Load, Logger: n.logger, Metrics: n.reg,
 	}
 	if n.cfg.NATSURL != "" {
 		cfg.Grace = otherNodesGrace

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
 	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
@@ -512,4 +513,28 @@ func TestGenerationsAskedForBadly(t *testing.T) {
 	id := g.order(eve, own, cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "https://v3.fal.media/files/a/b.png", "loras": []cmd{{"path": "https://huggingface.co/a/b.safetensors", "scale": 1}}}})
 	g.became(eve, own, id, "succeeded")
 	g.call("POST", own+"/generations", "", cmd{"model": textToImage, "prompt": "a"}).refused(401, "unauthenticated")
+}
+
+func TestGenerationsCountLikeCallsOfModels(t *testing.T) {
+	g := newGenerationWorld(t)
+	g.api.falLimits.person.Windows = []commands.Window{{Max: 2, Per: time.Minute}}
+	ann := g.guest("Ann")
+	room := g.room(ann, "r", "private")
+	for i := range 2 {
+		a := g.call("POST", room+"/generations", ann.token, cmd{"model": textToImage, "prompt": "a cat"}).ok(202)
+		if a.header.Get("X-RateLimit-Remaining") != fmt.Sprint(1-i) {
+			t.Errorf("%d: %v", i, a.header)
+		}
+	}
+	a := g.call("POST", room+"/generations", ann.token, cmd{"model": textToImage, "prompt": "a cat"}).refused(429, "rate_limited")
+	if a.header.Get("Retry-After") == "" {
+		t.Errorf("%v", a.header)
+	}
+	// Guest identities are free: the next one at the same address counts with the first.
+	bob := g.guest("Bob")
+	g.call("POST", g.room(bob, "b", "private")+"/generations", bob.token, cmd{"model": textToImage, "prompt": "a cat"}).refused(429, "rate_limited")
+	// Through /api/fal it is the same count.
+	if a := g.world.fal("POST", falRun, ann.token, falPrompt); a.status != 429 {
+		t.Errorf("through /api/fal: %d %s", a.status, a.body)
+	}
 }

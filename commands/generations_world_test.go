@@ -34,6 +34,7 @@ type makers struct {
 	fal     *faltest.Server
 	queue   commands.Jobs
 	models  fal.Catalog
+	quota   int64 // bytes of a person
 	began   time.Time
 	ahead   atomic.Int64 // of the clock, ms
 	last    *maker       // who answers the sweep
@@ -49,7 +50,7 @@ func newMakers(t *testing.T) *makers {
 			t.Fatal(err)
 		}
 	}
-	m := &makers{t: t, log: openLog(t), began: time.Now(), fal: faltest.Start(t), models: fal.Catalog{Allowed: fal.Models{picturesOnly}}}
+	m := &makers{t: t, quota: 1 << 30, log: openLog(t), began: time.Now(), fal: faltest.Start(t), models: fal.Catalog{Allowed: fal.Models{picturesOnly}}}
 	m.fal.SignUploads()
 	proxy, err := fal.New(fal.Config{Key: faltest.Key, Models: m.models.Allowed, Dial: m.fal.Dial, TLS: m.fal.TLS})
 	must(err)
@@ -95,7 +96,7 @@ func (m *makers) start(f *fuse, room string, change ...func(*commands.Generation
 	log := dyingLog{m.log, f}
 	streams := commands.NewStreams(log, m.clock)
 	shelf := dyingObjects{m.shelf, f}
-	quota := commands.NewQuota(dyingLedger{m.ledger, f}, func(context.Context, string) (int64, error) { return 0, nil }, 1<<30, m.clock)
+	quota := commands.NewQuota(dyingLedger{m.ledger, f}, func(context.Context, string) (int64, error) { return 0, nil }, m.quota, m.clock)
 	assets := commands.NewAssets(streams, shelf)
 	assets.Count(quota)
 	p := &maker{fuse: f, quota: quota, uploads: commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: shelf, Intake: m.intake, Quota: quota})}
@@ -134,7 +135,7 @@ func (t roomTable) Generation(ctx context.Context, room, id string) (r commands.
 				}
 			case *events.GenerationFailedData:
 				if d.ID == id {
-					r.Status, r.Cost = domain.GenerationFailed, d.Cost
+					r.Status, r.Cost, r.Code = domain.GenerationFailed, d.Cost, d.Code
 				}
 			case *events.GenerationCanceledData:
 				if d.ID == id {
@@ -310,6 +311,11 @@ func (j dyingJobs) Fetch(ctx context.Context, url string) (io.ReadCloser, string
 		return nil, "", 0, errDead
 	}
 	return j.Jobs.Fetch(ctx, url)
+}
+
+// plan is how jobs go from now on.
+func (m *makers) plan(p faltest.Plan) {
+	m.fal.Plan(func(string, json.RawMessage) faltest.Plan { return p })
 }
 
 // jobsOf are the jobs at the stand-in with a prompt.

@@ -17,6 +17,9 @@ type Fal struct {
 	Limits []commands.Window // calls of a person, shortest first
 	Budget int               // calls of everybody together, a day
 
+	Answer  time.Duration // how long a webhook may tell that a job was taken whose answer was lost
+	Timeout time.Duration // of a generation's job
+
 	Prices  commands.Prices
 	Budgets commands.BudgetLimits
 }
@@ -30,6 +33,7 @@ func defaultFal() Fal {
 		},
 		Limits: []commands.Window{{Max: 5, Per: time.Minute}, {Max: 15, Per: time.Hour}, {Max: 50, Per: 24 * time.Hour}},
 		Budget: 1_000,
+		Answer: 10 * time.Minute, Timeout: 2 * time.Hour,
 		Prices: commands.DefaultPrices(), Budgets: defaultBudgets(),
 	}
 }
@@ -59,7 +63,23 @@ func falSettings() []setting {
 				return nil
 			},
 			show: func(c *Config) string { return strconv.Itoa(c.Fal.Budget) }},
+		{flag: "generation-answer", env: "KANVAS_GENERATION_ANSWER", help: "how long a webhook may tell that fal.ai has a job whose answer was lost, until it is unknown",
+			set:  func(c *Config, v string) error { return between(&c.Fal.Answer, v, time.Second, 24*time.Hour) },
+			show: func(c *Config) string { return c.Fal.Answer.String() }},
+		{flag: "generation-timeout", env: "KANVAS_GENERATION_TIMEOUT", help: "how long a job at fal.ai may take until it has failed",
+			set:  func(c *Config, v string) error { return between(&c.Fal.Timeout, v, time.Minute, 7*24*time.Hour) },
+			show: func(c *Config) string { return c.Fal.Timeout.String() }},
 	}
+}
+
+// between reads a time that is at least least and at most most.
+func between(to *time.Duration, v string, least, most time.Duration) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < least || d > most {
+		return fmt.Errorf("is not a time of %s to %s", least, most)
+	}
+	*to = d
+	return nil
 }
 
 // parseWindows reads "5/1m,15/1h".

@@ -26,7 +26,7 @@ func TestFal(t *testing.T) {
 }
 
 func TestBadFal(t *testing.T) {
-	for name, value := range map[string]string{"KANVAS_FAL_LIMITS": "5", "KANVAS_FAL_BUDGET": "0", "FAL_KEY": "a b"} {
+	for name, value := range map[string]string{"KANVAS_FAL_LIMITS": "5", "KANVAS_FAL_BUDGET": "0", "FAL_KEY": "a b", "KANVAS_GENERATION_ANSWER": "10", "KANVAS_GENERATION_TIMEOUT": "1s"} {
 		if _, err := load(t, map[string]string{name: value}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%q: %v", name, value, err)
 		}
