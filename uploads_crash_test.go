@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	bin "encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -110,6 +111,7 @@ func noisyPNG(t *testing.T, width, height int) []byte {
 type sentUpload struct {
 	who   *person
 	data  []byte
+	kind  string // "": image/png
 	asset string // "": the answer never came
 }
 
@@ -154,7 +156,7 @@ func (u *sentUpload) put(address string, header map[string]string, data []byte) 
 // run asks, sends and completes, as far as it gets.
 func (u *sentUpload) run() error {
 	var a uploadAnswer
-	if _, err := u.call("POST", "/v1/assets", map[string]any{"name": "p.png", "content_type": "image/png", "size": len(u.data)}, &a); err != nil {
+	if _, err := u.call("POST", "/v1/assets", map[string]any{"name": "p.png", "content_type": cmp.Or(u.kind, "image/png"), "size": len(u.data)}, &a); err != nil {
 		return err
 	}
 	u.asset = a.Asset.ID
