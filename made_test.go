@@ -2,18 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/infinite-kanvas/kanvas/infra/fal/faltest"
 )
@@ -63,17 +58,6 @@ func TestPageMakesPictures(t *testing.T) {
 	if err := os.WriteFile(ca, s.CA, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "--test-timeout=240000", "test/fal/made.test.mjs")
-	cmd.Dir = filepath.Join("api", "web")
-	cmd.Env = slices.Concat(os.Environ(), []string{"KANVAS_BIN=" + bin, "KANVAS_TEST_FAL=" + s.Addr(), "KANVAS_TEST_FAL_CA=" + ca, "FAL_KEY=" + faltest.Key,
-		"KANVAS_FAL_LIMITS=9/1h", "FAL_HAND=" + hand.URL})
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if !strings.Contains(string(out), "fail 0") || strings.Contains(string(out), "pass 0") || !strings.Contains(string(out), "skipped 0") {
-		t.Fatalf("not every test ran:\n%s", out)
-	}
+	nodeTest(t, filepath.Join("api", "web"), "test/fal/made.test.mjs", "KANVAS_BIN="+bin, "KANVAS_TEST_FAL="+s.Addr(), "KANVAS_TEST_FAL_CA="+ca, "FAL_KEY="+faltest.Key,
+		"KANVAS_FAL_LIMITS=9/1h", "FAL_HAND="+hand.URL)
 }

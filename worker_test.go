@@ -52,6 +52,12 @@ func (f *front) run(t *testing.T, dir, file string, env ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nodeTest(t, dir, file, slices.Concat(f.env, []string{"KANVAS_BIN=" + bin}, env)...)
+}
+
+// nodeTest runs a Node test file, all of whose tests must pass, and returns what it said.
+func nodeTest(t *testing.T, dir, file string, env ...string) string {
+	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatalf("the npm packages of %s are not installed: run make deps", dir)
 	}
@@ -59,7 +65,7 @@ func (f *front) run(t *testing.T, dir, file string, env ...string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "--test-timeout=240000", file)
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), f.env, []string{"KANVAS_BIN=" + bin}, env)
+	cmd.Env = slices.Concat(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", file, err, out)

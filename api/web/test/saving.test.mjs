@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, cuttable, dragMouse, element, elements, fact, has, live, sameAsServer, saved, shot, status, token, visit } from './lib/browser.mjs';
+import { added, cuttable, dragMouse, element, elements, fact, has, live, sameAsServer, saved, shot, status, token } from './lib/browser.mjs';
 import { api } from './lib/server.mjs';
-import { openWorld } from './lib/world.mjs';
+import { meet, openWorld } from './lib/world.mjs';
 
 const PICTURE = join(dirname(fileURLToPath(import.meta.url)), 'pictures', 'moochin-simple-characters.jpg');
 
@@ -19,12 +19,7 @@ const converged = () => sameAsServer(world.server, room, [ada, grace]);
 before(async () => {
   world = await openWorld('saving', 'Ada Lovelace', 'Grace Hopper');
   [ada, grace] = world.people;
-  await visit(ada, world.server, '/');
-  room = (await api(world.server, await token(ada), 'POST', '/v1/rooms', { name: 'Workbench', visibility: 'public' })).id;
-  for (const who of [ada, grace]) {
-    await visit(who, world.server, `/r/${room}`);
-    await live(who.page);
-  }
+  room = await meet(world, 'Workbench');
 });
 
 after(async () => {

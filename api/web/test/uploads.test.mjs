@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, dragMouse, element, elements, fact, give, has, live, middle, sameAsServer, saved, shot, status, token, visit } from './lib/browser.mjs';
-import { api, eventually } from './lib/server.mjs';
-import { openWorldWith } from './lib/world.mjs';
+import { added, dragMouse, element, elements, fact, give, has, live, middle, sameAsServer, saved, shot, status } from './lib/browser.mjs';
+import { eventually } from './lib/server.mjs';
+import { meet, openWorldWith } from './lib/world.mjs';
 
 const PICTURE = join(dirname(fileURLToPath(import.meta.url)), 'pictures', 'moochin-simple-characters.jpg');
 const QUOTA = 64 * 1024 * 1024;
@@ -20,12 +20,7 @@ let room;
 before(async () => {
   world = await openWorldWith({ KANVAS_QUOTA: String(QUOTA) }, 'uploads', 'Ada Lovelace', 'Grace Hopper');
   [ada, grace] = world.people;
-  await visit(ada, world.server, '/');
-  room = (await api(world.server, await token(ada), 'POST', '/v1/rooms', { name: 'Darkroom', visibility: 'public' })).id;
-  for (const who of [ada, grace]) {
-    await visit(who, world.server, `/r/${room}`);
-    await live(who.page);
-  }
+  room = await meet(world, 'Darkroom');
 });
 
 after(() => world?.close());

@@ -123,3 +123,38 @@ it('shows a picture all the time while a sharper one comes', async () => {
   await ada.page.unrouteAll({ behavior: 'ignoreErrors' });
   assert.deepEqual(ada.problems, []);
 });
+
+it('moves a crowd of elements with the view, and draws them where they belong once it rests', async () => {
+  const crowded = (await api(world.server, await token(ada), 'POST', '/v1/rooms', { name: 'Crowd', visibility: 'private' })).id;
+  const commands = Array.from({ length: 400 }, (_, n) => ({
+    command: 'element.add', data: { element: { id: `r${n}`, type: 'shape', shape: 'rect', x: (n % 20) * 60, y: Math.floor(n / 20) * 40, width: 40, height: 24, rotation: 0, fill: '#e5484d', stroke: '#e5484d', strokeWidth: 1 } },
+  }));
+  await api(world.server, await token(ada), 'POST', `/v1/rooms/${crowded}/commands`, { commands });
+  const { page } = ada;
+  await visit(ada, world.server, `/r/${crowded}`);
+  await live(page);
+  await fact(page, 'all are there', () => window.__kanvas.elements().length === 400);
+  // The canvas is where the view is whenever it was moved, also between two drawings; and at rest it is drawn anew.
+  await page.evaluate(() => {
+    const canvas = document.querySelector('[data-testid=stage] canvas');
+    window.__moved = 0;
+    new MutationObserver(() => canvas.style.transform !== '' && window.__moved++).observe(canvas, { attributes: true, attributeFilter: ['style'] });
+  });
+  await page.mouse.move(640, 400);
+  const from = await page.evaluate(() => window.__kanvas.viewport);
+  for (let i = 0; i < 30; i++) await page.mouse.wheel(7, 5);
+  await fact(page, 'it was moved', (from) => window.__kanvas.viewport.x < from.x - 50 && window.__moved > 0, from);
+  await fact(page, 'it is drawn again', () => document.querySelector('[data-testid=stage] canvas').style.transform === '');
+  const wrong = await page.evaluate(() => {
+    const canvas = document.querySelector('[data-testid=stage] canvas');
+    const ratio = canvas.width / canvas.clientWidth;
+    return window.__kanvas.elements().filter((e) => {
+      const p = window.__kanvas.toScreen(e.x + e.width / 2, e.y + e.height / 2);
+      if (p.x < 0 || p.y < 0 || p.x >= innerWidth || p.y >= innerHeight) return false;
+      const [r, g, b] = canvas.getContext('2d').getImageData(p.x * ratio, p.y * ratio, 1, 1).data;
+      return Math.abs(r - 0xe5) + Math.abs(g - 0x48) + Math.abs(b - 0x4d) > 12;
+    }).map((e) => e.id);
+  });
+  assert.deepEqual(wrong, [], 'every rectangle is drawn where it is');
+  assert.deepEqual(ada.problems, []);
+});

@@ -9,6 +9,7 @@ import { ImageNode } from './nodes/image';
 import { makeNode } from './nodes/make';
 import type { ElementNode } from './nodes/node';
 import { VideoNode } from './nodes/video';
+import { Slide } from './slide';
 import { Smoother } from './smoother';
 import { onThemeChange } from './theme';
 import type { Viewport } from './viewport';
@@ -40,18 +41,23 @@ export class Scene {
   private smoother = new Smoother();
   private frame = 0;
   private lastFrame = 0;
+  private stale = true;
+  /** How many elements are on the screen. */
+  private seen = 0;
+  private readonly slide: Slide;
   private gathering: ReturnType<typeof setTimeout> | undefined;
   private offs: (() => void)[];
 
   constructor(private readonly session: Session, private readonly viewport: Viewport) {
     this.bitmaps = new Bitmaps(() => session.identity.token, (asset) => session.pictures.get(asset)?.placeholder);
+    this.slide = new Slide(this.layer, viewport, () => this.request());
     this.offs = [
       session.doc.changed.on((ids) => this.touch(ids)),
       session.previews.changed.on((ids) => this.touch(ids)),
       session.connection.phases.on((phase) => phase === 'live' && this.bitmaps.retryAll()),
       this.bitmaps.changed.on(() => this.arrived()),
       session.picturesKnown.on((assets) => this.bitmaps.known(assets)),
-      viewport.changed.on(() => this.request()),
+      viewport.changed.on(() => this.move()),
       onThemeChange(() => this.touch(this.shown.keys())),
     ];
     this.touch(session.doc.elements().map((e) => e.id));
@@ -60,13 +66,21 @@ export class Scene {
   destroy(): void {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.gathering);
+    this.slide.destroy();
     for (const off of this.offs) off();
     for (const { node } of this.shown.values()) node.destroy();
     this.bitmaps.destroy();
     this.layer.destroy();
   }
 
+  /** Has everything drawn with the next frame. */
   request(): void {
+    this.stale = true;
+    this.move();
+  }
+
+  /** The view is another: drawn with the next frame, or moved there where that is too much. */
+  private move(): void {
     if (this.frame === 0) this.frame = requestAnimationFrame((now) => this.tick(now));
   }
 
@@ -102,6 +116,8 @@ export class Scene {
     this.frame = 0;
     const dt = Math.min(100, now - this.lastFrame);
     this.lastFrame = now;
+    if (!this.stale && this.slide.follow(now, this.seen)) return this.drawn.emit();
+    this.stale = false;
     const dirty = this.dirty;
     this.dirty = new Set(this.smoother.ids());
     for (const id of this.dirty) dirty.add(id);
@@ -109,7 +125,8 @@ export class Scene {
     for (const id of dirty) reorder = this.refresh(id, dt) || reorder;
     if (reorder) this.sort();
     this.place();
-    this.layer.batchDraw();
+    this.layer.draw();
+    this.slide.settle(now);
     this.drawn.emit();
     if (this.smoother.active) this.request();
   }
@@ -159,8 +176,10 @@ export class Scene {
     const middle = this.viewport.center();
     const pixels = scale * devicePixelRatio;
     this.bitmaps.begin();
+    this.seen = 0;
     for (const [id, { node, box }] of this.shown) {
       const show = overlaps(box, seen) && !this.hidden.has(id);
+      if (show) this.seen++;
       if (node.group.visible() !== show) node.group.visible(show);
       if (!(node instanceof ImageNode)) continue;
       if (show || overlaps(box, near)) {

@@ -2,9 +2,9 @@
 // server's tests, which has a stand-in for fal.ai; FAL_HAND moves it.
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import { added, element, elements, fact, has, live, sameAsServer, saved, shot, token, visit } from '../lib/browser.mjs';
-import { api, eventually } from '../lib/server.mjs';
-import { openWorldWith } from '../lib/world.mjs';
+import { added, element, elements, fact, has, sameAsServer, saved, shot } from '../lib/browser.mjs';
+import { eventually } from '../lib/server.mjs';
+import { meet, openWorldWith } from '../lib/world.mjs';
 
 let world;
 let ada;
@@ -40,12 +40,7 @@ async function select({ page }, id) {
 before(async () => {
   world = await openWorldWith({}, 'made', 'Ada Lovelace', 'Grace Hopper');
   [ada, grace] = world.people;
-  await visit(ada, world.server, '/');
-  room = (await api(world.server, await token(ada), 'POST', '/v1/rooms', { name: 'Moodboard', visibility: 'public' })).id;
-  for (const who of [ada, grace]) {
-    await visit(who, world.server, `/r/${room}`);
-    await live(who.page);
-  }
+  room = await meet(world, 'Moodboard');
 });
 
 after(() => world?.close());

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launch, person } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { launch, live, person, token, visit } from './browser.mjs';
+import { api, startServer } from './server.mjs';
 
 /** `server` may be put in place by another one on the same data: `close` ends the one that is there then. */
 export async function openWorld(name, ...names) {
@@ -21,4 +21,16 @@ export async function openWorldWith(env, name, ...names) {
     rmSync(data, { recursive: true, force: true });
   };
   return world;
+}
+
+/** Makes a public room of the first person's, in which all of them are then; returns its id. */
+export async function meet(world, name) {
+  const [first] = world.people;
+  await visit(first, world.server, '/');
+  const { id } = await api(world.server, await token(first), 'POST', '/v1/rooms', { name, visibility: 'public' });
+  for (const who of world.people) {
+    await visit(who, world.server, `/r/${id}`);
+    await live(who.page);
+  }
+  return id;
 }
