@@ -30,7 +30,7 @@ func (b *Budgets) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep settles what was held by those who are gone: generations by what became of them, calls as if they had been made, since that may be. It goes on
+// Sweep settles what was held by those who are gone: generations by what became of them, calls that may have been made as if they had been. It goes on
 // past what fails, and says how many it settled.
 func (b *Budgets) Sweep(ctx context.Context) (settled int, err error) {
 	var errs []error
@@ -73,9 +73,7 @@ func (b *Budgets) sweepAccount(ctx context.Context, of Account) (settled int, er
 // sweepSpend settles one spend, where nobody else will.
 func (b *Budgets) sweepSpend(ctx context.Context, s Spend, h *heldSpend) (done bool, err error) {
 	if h.Call {
-		return true, b.finishCall(ctx, s.Person, events.SpendingRecordedData{
-			ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: s.Amount, At: h.At - callDue.Milliseconds(), Outcome: CallUnknown,
-		})
+		return true, b.sweepCall(ctx, s, h)
 	}
 	if b.cfg.Outcome == nil {
 		return false, nil
@@ -88,4 +86,19 @@ func (b *Budgets) sweepSpend(ctx context.Context, s Spend, h *heldSpend) (done b
 		o.Cost = 0
 	}
 	return true, b.Settle(ctx, s, o.Cost)
+}
+
+// sweepCall settles a call by the server's account, which is the last to hold it and the first to settle it: where it is not there, the call was never
+// made; where it is settled there, it is written down; and where it is held, nobody knows.
+func (b *Budgets) sweepCall(ctx context.Context, s Spend, h *heldSpend) error {
+	server, _, err := b.read(ctx, ServerAccount)
+	if err != nil {
+		return err
+	}
+	if _, held := server.Held[s.ID]; held {
+		return b.finishCall(ctx, s.Person, events.SpendingRecordedData{
+			ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: s.Amount, At: h.At - callDue.Milliseconds(), Outcome: CallUnknown,
+		})
+	}
+	return b.Settle(ctx, s, server.Settled[s.ID].Cost)
 }
