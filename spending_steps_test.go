@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,5 +145,58 @@ func (d *deaths) paid(atLeast map[string]int64) {
 	t.Logf("%d calls count that never arrived: nobody could know", unheard)
 	if s, err := n.budgets.OfServer(ctx); err != nil || s.Reserved != 0 || s.Spent != all {
 		t.Errorf("the server: %+v, people spent %d (%v)", s, all, err)
+	}
+}
+
+// TestServersShareBudgets: two programs on one log, and calls at once through both: as many reach fal.ai as the budget pays for. It holds too
+// where one of the programs is killed meanwhile.
+func TestServersShareBudgets(t *testing.T) {
+	const fits = 30
+	falai := faltest.Start(t)
+	env := onFal(t, falai, "KANVAS_BUDGET_USER=none", "KANVAS_BUDGET_SERVER=0.3", "KANVAS_RATE_LIMITS=off",
+		"KANVAS_NATS_URL="+outsideLog(t).ClientURL(), "KANVAS_MASTER_KEY_FILE="+filepath.Join(t.TempDir(), "master.key"))
+	bin, err := deadly()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var servers []*server
+	var callers []*caller
+	for i := range 2 {
+		servers = append(servers, startProgram(t, bin, t.TempDir(), "127.0.0.1:0", env...))
+		for range 3 {
+			callers = append(callers, newCaller(t, "http://"+servers[i].addr))
+		}
+	}
+	crowd := func(n int) (passed int64) {
+		t.Helper()
+		var ok, other atomic.Int64
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				switch status, err := callers[i%len(callers)].call("x"); {
+				case err == nil && status == http.StatusOK:
+					ok.Add(1)
+				case err != nil || status != http.StatusTooManyRequests:
+					other.Add(1)
+					t.Logf("%d %v", status, err)
+				}
+			})
+		}
+		all.Wait()
+		if other.Load() > 0 {
+			t.Errorf("%d calls got neither answer", other.Load())
+		}
+		return ok.Load()
+	}
+	if n := crowd(20); n != 20 {
+		t.Errorf("%d of 20 passed, 30 are paid for", n)
+	}
+	servers[0].killAnd(func() {})
+	callers = callers[3:]
+	if n := crowd(80); n != fits-20 {
+		t.Errorf("%d passed, 10 more are paid for", n)
+	}
+	if n := len(falai.Requests()); n != fits {
+		t.Errorf("%d calls were made, %d are paid for", n, fits)
 	}
 }

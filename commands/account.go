@@ -16,10 +16,9 @@ const (
 	// generationDue is when the sweep looks what became of a generation, callDue of a call of /api/fal: longer than either takes to be written down.
 	generationDue = 15 * time.Minute
 	callDue       = time.Hour
-	// settledFor is how long what was settled is remembered, longer than a command is known by its key; settledAtMost bounds it.
-	settledFor    = 25 * time.Hour
-	settledAtMost = 2_000
-	budgetTries   = 100
+	// settledFor is how long what was settled is remembered, longer than a command is known by its key.
+	settledFor  = 25 * time.Hour
+	budgetTries = 100
 )
 
 // openAtMost is how many spends of an account may be under way.
@@ -28,6 +27,15 @@ func openAtMost(a Account) int {
 		return 500
 	}
 	return 5_000
+}
+
+// settledAtMost bounds what an account remembers of what was settled: its whole document is written each time. What many share remembers enough for the
+// last word on what was settled a while ago; beyond that it keeps the word before.
+func settledAtMost(a Account) int {
+	if _, ok := a.person(); ok {
+		return 500
+	}
+	return 250
 }
 
 // account is a document of the ledger.
@@ -99,7 +107,7 @@ func (a *account) book(month string, n int64) {
 }
 
 // tidy forgets what nothing can refer to any more.
-func (a *account) tidy(now int64) {
+func (a *account) tidy(of Account, now int64) {
 	before := monthOf(now - 31*24*time.Hour.Milliseconds())
 	for month := range a.Months {
 		if month < before {
@@ -113,7 +121,7 @@ func (a *account) tidy(now int64) {
 				delete(a.Settled, id)
 			}
 		}
-		if len(a.Settled) <= settledAtMost {
+		if len(a.Settled) <= settledAtMost(of) {
 			return
 		}
 		oldest += max((now-oldest)/8, 1) // too many: the older ones go
@@ -192,7 +200,7 @@ func (b *Budgets) try(ctx context.Context, of Account, fn func(*account) (bool, 
 	if err != nil || !changed {
 		return err
 	}
-	a.tidy(b.cfg.Clock())
+	a.tidy(of, b.cfg.Clock())
 	doc, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("budget of %s: %w", of, err)

@@ -441,3 +441,16 @@ func TestFalCallsCut(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// BenchmarkBudgets reserves and settles one spend of a person in a room, as generations do.
+func BenchmarkBudgets(b *testing.B) {
+	p := newPurse(b, commands.BudgetLimits{User: commands.NoBudget, Room: commands.NoBudget, Server: commands.NoBudget})
+	node := p.node(nil)
+	ctx := context.Background()
+	for n := 0; b.Loop(); n++ {
+		s := spend(fmt.Sprintf("0198a5c4-7d00-7000-8000-%012x", n), fmt.Sprint("person-", n%10), fmt.Sprint("room-", n%10), cent)
+		if err := errors.Join(node.Reserve(ctx, s), node.Settle(ctx, s, cent)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

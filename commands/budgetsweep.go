@@ -88,17 +88,39 @@ func (b *Budgets) sweepSpend(ctx context.Context, s Spend, h *heldSpend) (done b
 	return true, b.Settle(ctx, s, o.Cost)
 }
 
-// sweepCall settles a call by the server's account, which is the last to hold it and the first to settle it: where it is not there, the call was never
-// made; where it is settled there, it is written down; and where it is held, nobody knows.
+// sweepCall settles a call. What is written down cost what its entry says. Else the server's account knows, which is the last to hold it: where it does
+// not, the call was never made; where it does, nobody knows.
 func (b *Budgets) sweepCall(ctx context.Context, s Spend, h *heldSpend) error {
+	d := events.SpendingRecordedData{ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: s.Amount, At: h.At - callDue.Milliseconds(), Outcome: CallUnknown}
+	written, err := b.written(ctx, s.Person, &d)
+	if err != nil {
+		return err
+	}
+	if written {
+		return b.Settle(ctx, s, d.Cost)
+	}
 	server, _, err := b.read(ctx, ServerAccount)
 	if err != nil {
 		return err
 	}
 	if _, held := server.Held[s.ID]; held {
-		return b.finishCall(ctx, s.Person, events.SpendingRecordedData{
-			ID: s.ID, Model: s.Model, Estimate: s.Amount, Cost: s.Amount, At: h.At - callDue.Milliseconds(), Outcome: CallUnknown,
-		})
+		return b.finishCall(ctx, s.Person, d)
 	}
-	return b.Settle(ctx, s, server.Settled[s.ID].Cost)
+	return b.Settle(ctx, s, 0)
+}
+
+// written reads the newest entry of a call into d, where there is one.
+func (b *Budgets) written(ctx context.Context, person string, d *events.SpendingRecordedData) (found bool, err error) {
+	if UserAccount(person) == AnonymousAccount {
+		person = ""
+	}
+	commits, err := b.cfg.Streams.read(ctx, SpendingStream(person, d.At))
+	for _, c := range commits {
+		for i := range c.Events {
+			if e, ok := c.Events[i].Payload.(*events.SpendingRecordedData); ok && e.ID == d.ID {
+				*d, found = *e, true
+			}
+		}
+	}
+	return found, err
 }
