@@ -372,3 +372,17 @@ func (w *forgetWorld) stream(path, token string) eventStream {
 	w.t.Cleanup(func() { _ = res.Body.Close() })
 	return eventStream{res.Body}
 }
+
+// TestFileNamesAreDropped: where it is set so, the name of a file comes into nothing that is kept.
+func TestFileNamesAreDropped(t *testing.T) {
+	for setting, kept := range map[string]bool{"keep": true, "drop": false} {
+		w := &forgetWorld{t: t, dir: t.TempDir()}
+		w.s = startServer(t, w.dir, "127.0.0.1:0", "KANVAS_FILE_NAMES="+setting)
+		token, _ := w.newGuest("Ann")
+		w.call("POST", "/v1/assets", token, 201, map[string]any{"name": "annas-passport.png", "content_type": "image/png", "size": 100}, nil)
+		w.s.stop()
+		if hits := found(t, w.dir, []string{"annas-passport"}); len(hits) > 0 != kept {
+			t.Errorf("%s: %v", setting, hits)
+		}
+	}
+}

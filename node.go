@@ -184,7 +184,7 @@ func (n *node) openRooms(ctx context.Context) error {
 	n.caches = projections.NewCaches(projections.CacheConfig{KV: n.kv, Gather: n.gather(), Queries: n.tables, Active: &n.active, Peers: peers, Registerer: n.reg, Logger: n.logger})
 	n.quota = commands.NewQuota(n.ledger, n.assetBytes, n.cfg.Quota, clock)
 	n.assets.Count(n.quota)
-	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: n.quota, Grace: n.cfg.AssetGrace, Logger: n.logger})
+	n.uploads = commands.NewUploads(commands.UploadConfig{Streams: streams, Objects: n.objects, Intake: n.intake, Quota: n.quota, Grace: n.cfg.AssetGrace, DropNames: n.cfg.DropNames, Logger: n.logger})
 	n.runner = projections.NewRunner(projections.Config{
 		Source: n.log, Streams: n.log, Store: n.tables, Canvases: canvases{n.rooms}, Unsealer: n.people, Blobs: n.objects, Caches: n.caches, Registerer: n.reg, Logger: n.logger,
 	})

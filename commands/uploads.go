@@ -39,6 +39,7 @@ type Uploads struct {
 	intake  Intake
 	quota   *Quota
 	grace   time.Duration
+	drop    bool // names of files
 	looks   *semaphore.Weighted
 	logger  *slog.Logger
 }
@@ -50,7 +51,9 @@ type UploadConfig struct {
 	Intake  Intake
 	Quota   *Quota
 	Grace   time.Duration // how long an unused asset is kept; 0: DefaultGrace
-	Logger  *slog.Logger  // nil: none
+	// DropNames leaves the names of people's files out of keys, which are in the log and in addresses for as long as the picture is.
+	DropNames bool
+	Logger    *slog.Logger // nil: none
 }
 
 // DefaultGrace is how long an unused asset is kept.
@@ -64,7 +67,7 @@ func NewUploads(c UploadConfig) *Uploads {
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
 	}
-	return &Uploads{streams: c.Streams, objects: c.Objects, intake: c.Intake, quota: c.Quota, grace: c.Grace, looks: semaphore.NewWeighted(looksAtOnce), logger: c.Logger}
+	return &Uploads{streams: c.Streams, objects: c.Objects, intake: c.Intake, quota: c.Quota, grace: c.Grace, drop: c.DropNames, looks: semaphore.NewWeighted(looksAtOnce), logger: c.Logger}
 }
 
 // UploadRequest is what a person wants to send.
@@ -94,12 +97,16 @@ func (u *Uploads) Request(ctx context.Context, person string, r UploadRequest) (
 	if err != nil {
 		return Upload{}, fmt.Errorf("id of an asset: %w", err)
 	}
+	name := r.Name
+	if u.drop {
+		name = ""
+	}
 	asset, expires := id.String(), time.UnixMilli(u.streams.clock()).Add(uploadHolds)
 	if err := u.quota.reserve(ctx, person, asset, r.Size, expires); err != nil {
 		return Upload{}, err
 	}
 	d := &events.AssetUploadRequestedData{
-		User: person, Room: r.Room, Key: "images/" + person + "/" + ulid.ULID(id).String() + "-" + safeName(r.Name, kind.Ext),
+		User: person, Room: r.Room, Key: "images/" + person + "/" + ulid.ULID(id).String() + "-" + safeName(name, kind.Ext),
 		ContentType: kind.ContentType, Size: r.Size, ExpiresAt: expires.UnixMilli(),
 	}
 	up, err := u.request(ctx, asset, d)

@@ -25,6 +25,19 @@ func assetSettings() []setting {
 				c.Quota = n
 				return nil
 			}, show: func(c *Config) string { return strconv.FormatInt(c.Quota, 10) }},
+		{flag: "file-names", env: "KANVAS_FILE_NAMES", help: "keep or drop: whether keys of pictures end in the file's name; they outlive a person who is forgotten",
+			set: func(c *Config, v string) error {
+				if v != "keep" && v != "drop" {
+					return errors.New("must be keep or drop")
+				}
+				c.DropNames = v == "drop"
+				return nil
+			}, show: func(c *Config) string {
+				if c.DropNames {
+					return "drop"
+				}
+				return "keep"
+			}},
 		{flag: "asset-grace", env: "KANVAS_ASSET_GRACE", help: "how long a picture is kept that nothing shows, such as 720h",
 			set: func(c *Config, v string) error {
 				d, err := time.ParseDuration(v)

@@ -41,6 +41,7 @@ type Config struct {
 
 	Quota       int64         // bytes of assets that a person may keep
 	AssetGrace  time.Duration // how long an asset is kept that nothing shows
+	DropNames   bool          // names of people's files are left out of the keys of pictures
 	UnusedEvery time.Duration // how often such assets are looked for
 
 	Fal            Fal
