@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,8 +88,9 @@ func (a *API) readCommands(c echo.Context, limit int64) (req commands.Request, e
 		return req, err
 	}
 	if req.Key != "" {
-		sum := sha256.Sum256(body)
-		req.Hash = hex.EncodeToString(sum[:])
+		if req.Hash, err = a.cfg.Users.Sum(c.Request().Context(), req.Actor.ID, body); err != nil {
+			return req, err
+		}
 	}
 	var raw []domain.RawCommand
 	if err := decodeMembers(body, member{"commands", &raw, true}); err != nil {

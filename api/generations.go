@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -49,7 +47,7 @@ func (a *API) createGeneration(c echo.Context) error {
 		return err
 	}
 	defer release()
-	r, err := readGeneration(c)
+	r, err := a.readGeneration(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +67,7 @@ func (a *API) createGeneration(c echo.Context) error {
 	return a.marshal(c, http.StatusAccepted, map[string]string{"id": id, "status": string(domain.GenerationQueued)})
 }
 
-func readGeneration(c echo.Context) (r commands.GenerationRequest, err error) {
+func (a *API) readGeneration(c echo.Context) (r commands.GenerationRequest, err error) {
 	if r.Key, err = idempotencyKey(c.Request()); err != nil {
 		return r, err
 	}
@@ -78,8 +76,9 @@ func readGeneration(c echo.Context) (r commands.GenerationRequest, err error) {
 		return r, err
 	}
 	if r.Key != "" {
-		sum := sha256.Sum256(body)
-		r.Hash = hex.EncodeToString(sum[:])
+		if r.Hash, err = a.cfg.Users.Sum(c.Request().Context(), requestOf(c).actor().ID, body); err != nil {
+			return r, err
+		}
 	}
 	var placement json.RawMessage
 	err = decodeMembers(body, member{"model", &r.Model, false}, member{"prompt", &r.Prompt, false}, member{"input", &r.Input, false},

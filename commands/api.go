@@ -11,7 +11,7 @@ import (
 type Request struct {
 	Actor    domain.Actor
 	Commands []domain.Command // prepared: personal text sealed, data URLs taken out (see Preparer)
-	// Once-only identity, at most one of the two pairs. Client and Seq: a v1 socket. Key and Hash (hex SHA-256 of the body): HTTP.
+	// Once-only identity, at most one of the two pairs. Client and Seq: a v1 socket. Key and Hash (Users.Sum of the body): HTTP.
 	Client string
 	Seq    uint64
 	Key    string
@@ -122,6 +122,9 @@ type Users interface {
 	Profile(ctx context.Context, id string) Profile
 	// Deleted reports whether the person was deleted: nobody acts as them any more. Cached; known on every node at once.
 	Deleted(ctx context.Context, id string) (bool, error)
+	// Sum is what a body is known by when it comes again. It goes into the log, so it is made under the person's key: a plain sum of a short message
+	// would tell it to whoever tries.
+	Sum(ctx context.Context, person string, data []byte) (string, error)
 	// Epoch changes when people are forgotten: what was encoded with names and opened texts at another epoch must not be shown.
 	Epoch() uint64
 	// Open returns the text of sealed, or ok false where the person's key is gone.

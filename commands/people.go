@@ -170,6 +170,11 @@ func (p *People) Open(ctx context.Context, person string, sealed events.Sealed) 
 	return p.sealer.Open(ctx, person, sealed)
 }
 
+// Sum implements Users.
+func (p *People) Sum(ctx context.Context, person string, data []byte) (string, error) {
+	return p.sealer.Sum(ctx, person, data)
+}
+
 // Forget drops the profile kept in memory, after a change; other nodes follow within 30 s.
 func (p *People) Forget(id string) {
 	p.dropped.Add(1)

@@ -97,7 +97,7 @@ type Done struct {
 	Client  string   `json:"client,omitempty"`
 	Seq     uint64   `json:"seq,omitempty"`
 	Key     string   `json:"key,omitempty"`
-	Hash    string   `json:"hash,omitempty"` // hex SHA-256 of the HTTP body, with Key
+	Hash    string   `json:"hash,omitempty"` // of the HTTP body, with Key: 64 hex digits; a plain SHA-256 in commits of early versions
 	First   uint64   `json:"first"`
 	Last    uint64   `json:"last"`
 	Dropped []string `json:"dropped,omitempty"` // ids of elements that were gone
