@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 
 // follow is one generation on its way. Only its own goroutine uses it, but for wake and again.
 type follow struct {
-	g     *Generations
-	key   generationKey
-	wake  chan struct{}
-	again bool // something happened since it was looked at; guarded by g.mu
+	g        *Generations
+	key      generationKey
+	wake     chan struct{}
+	again    bool   // something happened since it was looked at; guarded by g.mu
+	revision uint64 // of the room, up to which the news goes; guarded by g.mu
 
 	is       *domain.Generation // as it was looked at last; nil: look
 	poll     time.Duration
@@ -93,6 +95,7 @@ func (f *follow) failed(err error) time.Duration {
 func (f *follow) look(ctx context.Context) (*domain.Generation, error) {
 	f.g.mu.Lock()
 	f.again = false
+	revision := f.revision
 	f.g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, generationCommand)
 	defer cancel()
@@ -102,6 +105,9 @@ func (f *follow) look(ctx context.Context) (*domain.Generation, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if v.Revision < revision { // what another node committed is still on its way here
+		return nil, fmt.Errorf("the room is at revision %d, and news of revision %d", v.Revision, revision)
 	}
 	is := domain.FindGeneration(v.Generations, f.key.id)
 	if is != nil && is.Status == domain.GenerationUnknown {

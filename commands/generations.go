@@ -28,6 +28,15 @@ type GenerationRecord struct {
 	Code, Detail string   // why it failed
 }
 
+// over reports whether nothing more comes.
+func (r *GenerationRecord) over() bool {
+	switch r.Status {
+	case domain.GenerationSucceeded, domain.GenerationFailed:
+		return true
+	}
+	return r.Status == domain.GenerationCanceled && !r.Open
+}
+
 // GenerationTable is what is asked of the tables.
 type GenerationTable interface {
 	// Generation returns one as the log's head has it now; ok is false where the room never had it.
@@ -180,21 +189,22 @@ func (g *Generations) Handle(_ context.Context, rec events.Record) error {
 	if err != nil {
 		return fmt.Errorf("%s: sequence %d: %w", rec.Stream, rec.Seq, err)
 	}
+	follow := func(id string, begin bool) { g.follow(rec.Stream.ID, id, begin, c.Last()) }
 	for i := range c.Events {
 		switch d := c.Events[i].Payload.(type) {
 		case *events.GenerationRequestedData:
-			g.follow(rec.Stream.ID, d.ID, true)
+			follow(d.ID, true)
 		case *events.GenerationSubmittedData:
-			g.follow(rec.Stream.ID, d.ID, true)
+			follow(d.ID, true)
 		case *events.GenerationCanceledData:
-			g.follow(rec.Stream.ID, d.ID, d.Open)
+			follow(d.ID, d.Open)
 		case *events.ElementAddedData:
 			if e, err := domain.ParseElement(d.Element); err == nil && domain.WaitsFor(e) != "" {
-				g.follow(rec.Stream.ID, domain.WaitsFor(e), true) // also one that is over
+				follow(domain.WaitsFor(e), true) // also one that is over
 			}
 		case *events.ElementPatchedData:
 			if id := domain.WaitsIn(d.Set); id != "" {
-				g.follow(rec.Stream.ID, id, true)
+				follow(id, true)
 			}
 		}
 	}
@@ -208,7 +218,7 @@ func (g *Generations) look() {
 	for {
 		if g.cfg.Active() {
 			err := g.cfg.Table.Unfinished(g.base, func(room, id string) bool {
-				g.follow(room, id, true)
+				g.follow(room, id, true, 0)
 				return g.base.Err() == nil
 			})
 			if err != nil && g.base.Err() == nil {
@@ -223,13 +233,13 @@ func (g *Generations) look() {
 	}
 }
 
-// follow has somebody look at a generation now; begin: also where nobody does so yet.
-func (g *Generations) follow(room, id string, begin bool) {
+// follow has somebody look at a generation now, in the room as of revision or later; begin: also where nobody does so yet.
+func (g *Generations) follow(room, id string, begin bool, revision uint64) {
 	k := generationKey{room, id}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f := g.follows[k]; f != nil {
-		f.again = true
+		f.again, f.revision = true, max(f.revision, revision)
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -239,7 +249,7 @@ func (g *Generations) follow(room, id string, begin bool) {
 	if !begin || g.closed || len(g.follows) >= g.cfg.AtOnce {
 		return
 	}
-	f := &follow{g: g, key: k, wake: make(chan struct{}, 1)}
+	f := &follow{g: g, key: k, wake: make(chan struct{}, 1), revision: revision}
 	g.follows[k] = f
 	g.wg.Go(func() { f.run(g.base) })
 }
@@ -302,7 +312,7 @@ func (g *Generations) Heard(ctx context.Context, room, id, requestID string) err
 	is := domain.FindGeneration(v.Generations, id)
 	switch {
 	case is == nil:
-		return nil // it is over
+		return g.heardLate(ctx, room, id)
 	case is.RequestID == "":
 		ref, err := g.cfg.Jobs.Ref(is.Model, requestID)
 		if err != nil {
@@ -314,8 +324,21 @@ func (g *Generations) Heard(ctx context.Context, room, id, requestID string) err
 	case is.RequestID != requestID:
 		g.cfg.Logger.Warn("generation_of_another_job", slog.String("roomId", room), slog.String("generation", id), slog.String("job", requestID))
 	}
-	g.follow(room, id, false)
+	g.follow(room, id, false, 0)
 	return nil
+}
+
+// heardLate is for a generation that the room, as this process knows it, has not: it is over, or another node was faster than the news of it. Then the webhook
+// has to come again.
+func (g *Generations) heardLate(ctx context.Context, room, id string) error {
+	r, ok, err := g.cfg.Table.Generation(ctx, room, id)
+	if err != nil {
+		return err
+	}
+	if ok && r.over() {
+		return nil
+	}
+	return domain.Errorf(domain.CodeReadOnly, "the generation is not known here yet, say so again later")
 }
 
 func submittedAs(id string, ref JobRef) *events.GenerationSubmittedData {

@@ -27,24 +27,23 @@ func (m *makers) order(p *maker, room, person, prompt string) (string, error) {
 	return p.gens.Request(testContext(m.t), room, domain.Actor{ID: person}, domain.RoleEditor, commands.GenerationRequest{Model: picturesOnly, Prompt: prompt})
 }
 
-// ends waits until nothing of the room is under way.
+// ends waits until the generation is over, or unknown.
 func (m *makers) ends(room, id string) commands.GenerationRecord {
 	m.t.Helper()
 	ctx := testContext(m.t)
 	for {
-		v, err := m.rooms.View(ctx, room)
+		r, ok, err := roomTable{m.rooms, room}.Generation(ctx, room, id)
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		if is := domain.FindGeneration(v.Generations, id); is == nil || is.Status == domain.GenerationUnknown {
-			break
+		switch r.Status {
+		case domain.GenerationSucceeded, domain.GenerationFailed, domain.GenerationCanceled, domain.GenerationUnknown:
+			return r
+		}
+		if ctx.Err() != nil {
+			m.t.Fatalf("%s: %t %+v", id, ok, r)
 		}
 	}
-	r, ok, err := roomTable{m.rooms, room}.Generation(ctx, room, id)
-	if err != nil || !ok {
-		m.t.Fatalf("%s: %t %v", id, ok, err)
-	}
-	return r
 }
 
 // TestTwoNodesMakeAPictureOnce: two processes with rooms of their own follow the same generations; each job is sent by one of them.
