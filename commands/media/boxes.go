@@ -5,27 +5,18 @@ import (
 	"io"
 )
 
-const (
-	boxesAtMost = 100_000
-	avifHead    = 64 << 10 // bytes in which its size is looked for
-)
+const boxesAtMost = 100_000
 
-// avif: nothing is left out, as what describes such a picture is referred to by where it stands.
-func (s *scanner) avif() error {
-	head, err := s.r.Peek(int(min(s.size, avifHead)))
-	if err != nil {
+func (s *scanner) mp4() error {
+	if err := s.boxes("moov"); err != nil {
 		return err
 	}
-	if err := s.shown(avifPixels(head)); err != nil {
-		return err
-	}
-	return s.media("meta")
+	s.keep(0, s.size)
+	return nil
 }
 
-func (s *scanner) mp4() error { return s.media("moov") }
-
-// media walks the boxes of ISO base media, which must end where the file ends. One of the boxes must be the one needed.
-func (s *scanner) media(needed string) error {
+// boxes walks the boxes of ISO base media, which must end where the file ends. One of the boxes must be the one needed.
+func (s *scanner) boxes(needed string) error {
 	found := false
 	for n := 0; s.left() > 0; n++ {
 		if n > boxesAtMost {
@@ -37,10 +28,16 @@ func (s *scanner) media(needed string) error {
 		}
 		found = found || name == needed
 		end := s.at + size
-		if name == "moov" {
-			if err := s.movie(end); err != nil {
-				return err
-			}
+		switch {
+		case name == "moov":
+			err = s.movie(end)
+		case name == "meta" && s.meta != nil:
+			err = s.meta(size)
+		case name == "mdat" && s.mdat != nil:
+			s.mdat(s.at, end)
+		}
+		if err != nil {
+			return err
 		}
 		if err := s.skip(end - s.at); err != nil {
 			return err
@@ -49,7 +46,6 @@ func (s *scanner) media(needed string) error {
 	if !found {
 		return s.broken("it has no " + needed)
 	}
-	s.keep(0, s.size)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -32,19 +31,3 @@ func webpPixels(b []byte) (width, height int, err error) {
 }
 
 func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
-
-// avifPixels takes the largest image spatial extents property ("ispe") of the first 64 KiB: the picture's own, as tiles and thumbnails are smaller.
-func avifPixels(b []byte) (width, height int) {
-	b = b[:min(len(b), 64<<10)]
-	for {
-		i := bytes.Index(b, []byte("ispe"))
-		if i < 0 || i+16 > len(b) {
-			return width, height
-		}
-		w, h := int(binary.BigEndian.Uint32(b[i+8:])), int(binary.BigEndian.Uint32(b[i+12:]))
-		if w > 0 && h > 0 && w <= 1<<20 && h <= 1<<20 && w*h > width*height {
-			width, height = w, h
-		}
-		b = b[i+4:]
-	}
-}

@@ -149,6 +149,9 @@ type scanner struct {
 	size int64
 
 	pending bool // the byte at at is read already (JPEG)
+
+	meta func(size int64) error // reads a box of that name, and
+	mdat func(from, to int64)   // takes note of one, where they are set (AVIF)
 }
 
 func (s *scanner) found() *Found {

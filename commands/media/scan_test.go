@@ -10,6 +10,8 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -167,10 +169,100 @@ func TestWhatDescribesItIsLeftOut(t *testing.T) {
 	}
 }
 
+// avifFile is a real one of 33 × 21 pixels, with EXIF and XMP, made by avifenc (libavif).
+func avifFile(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/described.avif")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestWhatDescribesAnAVIFIsOverwritten: everything in it stays where it is, as it is referred to by place.
+func TestWhatDescribesAnAVIFIsOverwritten(t *testing.T) {
+	data := avifFile(t)
+	if !bytes.Contains(data, []byte("SECRET cam")) || !bytes.Contains(data, []byte("SECRET place")) {
+		t.Fatal("there is nothing to be overwritten")
+	}
+	f, out := scan(t, data)
+	if !f.Changed() || bytes.Contains(out, []byte("SECRET")) || bytes.Contains(out, []byte("xmpmeta")) || len(out) != len(data) || f.Width != 33 || f.Height != 21 {
+		t.Fatalf("%+v: %q", f, out)
+	}
+	changed := 0
+	for i := range out {
+		if out[i] != data[i] {
+			changed++
+		}
+	}
+	if changed > 200 {
+		t.Errorf("%d bytes are other ones", changed)
+	}
+	if _, twice := scan(t, out); !bytes.Equal(out, twice) {
+		t.Error("edited again it is another one")
+	}
+	// The same, with places in the box itself, in whatever is not a picture, and of more than one part.
+	for name, c := range map[string]struct {
+		data []byte
+		gone int // bytes
+	}{
+		"inside":       {avifOf(1, 1, [2]uint32{0, 40}), 40},
+		"behind":       {avifOf(1, 0, [2]uint32{0, 40}), 40},
+		"in two parts": {avifOf(1, 0, [2]uint32{0, 10}, [2]uint32{20, 5}), 15},
+		"version 2":    {avifOf(2, 1, [2]uint32{3, 30}), 30},
+	} {
+		f, out := scan(t, c.data)
+		if got := bytes.Count(c.data, []byte("S")) - bytes.Count(out, []byte("S")); !f.Changed() || got != c.gone {
+			t.Errorf("%s: %d bytes are gone: %q", name, got, out)
+		}
+	}
+	for name, b := range map[string][]byte{
+		"a part behind the end": avifOf(1, 0, [2]uint32{0, 500}), "a part beyond the box": avifOf(1, 1, [2]uint32{30, 40}), "a part on another": avifOf(1, 0, [2]uint32{0, 20}, [2]uint32{10, 20}),
+		"all that is left": avifOf(1, 0, [2]uint32{0, 0}), "from another item": avifOf(1, 2, [2]uint32{0, 4}),
+	} {
+		_, err := Scan(bytes.NewReader(b), int64(len(b)))
+		var reason *domain.Error
+		if !errors.As(err, &reason) || reason.Code != domain.CodeBadRequest {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// avifOf is as much of an AVIF as is looked at, with one item of text in extents that are counted from its 64 bytes: in the box (method 1) or behind it.
+func avifOf(version, method byte, extents ...[2]uint32) []byte {
+	box := func(name string, data ...[]byte) []byte {
+		all := bytes.Join(data, nil)
+		return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(all)+8)), name...), all...)
+	}
+	text := bytes.Repeat([]byte("S"), 64)
+	wide := func(n uint32) []byte {
+		if version == 2 {
+			return binary.BigEndian.AppendUint32(nil, n)
+		}
+		return binary.BigEndian.AppendUint16(nil, uint16(n))
+	}
+	build := func(base uint32) []byte {
+		iloc := append([]byte{version, 0, 0, 0, 0x44, 0x40}, append(wide(1), wide(7)...)...)
+		iloc = append(iloc, 0, method, 0, 0)
+		iloc = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(iloc, base), uint16(len(extents)))
+		for _, e := range extents {
+			iloc = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(iloc, e[0]), e[1])
+		}
+		meta := box("meta", make([]byte, 4),
+			box("iinf", []byte{0, 0, 0, 0, 0, 1}, box("infe", []byte{2, 0, 0, 0, 0, 7, 0, 0}, []byte("mime\x00"))), box("iloc", iloc),
+			box("iprp", box("ipco", box("ispe", make([]byte, 4), []byte{0, 0, 0, 5, 0, 0, 0, 4}))), box("idat", text))
+		return slices.Concat(box("ftyp", []byte("avif\x00\x00\x00\x00avifmif1")), meta, box("mdat", text))
+	}
+	if method != 0 {
+		return build(0)
+	}
+	return build(uint32(len(build(0)) - len(text)))
+}
+
 // TestCutsAndExtrasAreRefused cuts each file at many places, and adds to it.
 func TestCutsAndExtrasAreRefused(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"jpeg": jpegFile(t, 40, 40), "png": pngFile(t, 40, 40), "gif": gifFile(t, 2), "webp": webpFile(1), "mp4": mp4File(), "webm": webmFile(),
+		"jpeg": jpegFile(t, 40, 40), "png": pngFile(t, 40, 40), "gif": gifFile(t, 2), "webp": webpFile(1), "mp4": mp4File(), "webm": webmFile(), "avif": avifFile(t),
 	} {
 		refused := func(b []byte) {
 			t.Helper()
@@ -199,7 +291,7 @@ func cutsAtBox(data []byte, cut int) bool {
 }
 
 func FuzzScan(f *testing.F) {
-	for _, b := range [][]byte{jpegFile(f, 9, 9), pngFile(f, 9, 9), gifFile(f, 2), webpFile(6), mp4File(), webmFile(), withSegments(jpegFile(f, 9, 9), segment(0xfe, "x"))} {
+	for _, b := range [][]byte{jpegFile(f, 9, 9), pngFile(f, 9, 9), gifFile(f, 2), webpFile(6), mp4File(), webmFile(), withSegments(jpegFile(f, 9, 9), segment(0xfe, "x")), avifFile(f), avifOf(1, 0, [2]uint32{0, 10}, [2]uint32{20, 5}), avifOf(2, 1, [2]uint32{3, 30})} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
