@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// niceness of the worker's process: a tenth of the weight of the server's where cores are short.
-	niceness = 10
 	// workerIdle is how long the process waits for the next picture.
 	workerIdle = 30 * time.Second
 	// stderrKept is how much of what the process says at its end is logged, in bytes.
@@ -137,7 +135,8 @@ type child struct {
 	said *tail
 }
 
-// startChild starts the process with a lower priority, which it inherits from the thread that starts it.
+// startChild starts the process to run where nobody else wants to (SCHED_IDLE), which it inherits from the thread that starts it. With a lower priority
+// alone (nice 10) it is not put aside at once when the server has something to do: acks took two to three times as long.
 func startChild(command []string) (*child, error) {
 	c := &child{cmd: exec.Command(command[0], command[1:]...), said: &tail{}} //nolint:gosec // this program itself
 	c.cmd.Env = []string{"GOMAXPROCS=1"}                                      // one core, and no secrets
@@ -155,7 +154,7 @@ func startChild(command []string) (*child, error) {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine, as nobody else shall have its priority
-		err := beNice()
+		err := yield()
 		if err == nil {
 			err = c.cmd.Start()
 		}
@@ -167,13 +166,14 @@ func startChild(command []string) (*child, error) {
 	return c, nil
 }
 
-// beNice lowers the priority of the thread.
-func beNice() error {
-	p, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the thread's niceness
+// yield has the thread run where nobody else wants to.
+func yield() error {
+	a, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return err
 	}
-	return unix.Setpriority(unix.PRIO_PROCESS, 0, min(19, 20-p+niceness))
+	a.Policy = unix.SCHED_IDLE
+	return unix.SchedSetAttr(0, a, 0)
 }
 
 // ask sends a picture and waits for the answer. After an error the process is of no use any more.

@@ -71,16 +71,15 @@ func TestTheProcessGivesWhatIsMadeHere(t *testing.T) {
 	}
 }
 
-// TestTheProcessIsModest: it has a lower priority than this one on all of its threads, and none of its environment.
+// TestTheProcessIsModest: all of its threads run where nobody else wants to, and it has nothing of the environment.
 func TestTheProcessIsModest(t *testing.T) {
 	t.Setenv("A_SECRET", "not for it")
 	data, w := photograph(t, 64, 64), newWorker(t)
 	if _, _, err := w.Shrink(t.Context(), bytes.NewReader(data), int64(len(data)), jpegOf(64, 64), []int{32}); err != nil {
 		t.Fatal(err)
 	}
-	mine, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	if err != nil {
-		t.Fatal(err)
+	if a, err := unix.SchedGetAttr(0, 0); err != nil || a.Policy == unix.SCHED_IDLE {
+		t.Errorf("this one: %+v, %v", a, err)
 	}
 	pid := w.child.cmd.Process.Pid
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -92,8 +91,8 @@ func TestTheProcessIsModest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if its, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err != nil || its >= mine { // 20 − nice
-			t.Errorf("thread %d has priority %d, this one %d: %v", tid, its, mine, err)
+		if a, err := unix.SchedGetAttr(tid, 0); err != nil || a.Policy != unix.SCHED_IDLE {
+			t.Errorf("thread %d: %+v, %v", tid, a, err)
 		}
 	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
