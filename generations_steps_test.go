@@ -50,17 +50,23 @@ func (m *made) over() bool {
 
 // call asks the server; an error is of one that is gone, or of a refusal.
 func (m *maker) call(method, path, key string, body, into any) error {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, m.base+path, bytes.NewReader(b))
+	var sent io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, m.base+path, sent)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	if m.token != "" {
 		req.Header.Set("Authorization", "Bearer "+m.token)
 	}
@@ -200,17 +206,7 @@ func TestGenerationKilledAtEveryStep(t *testing.T) {
 		"cut out":   {"fal-ai/evf-sam", false, []string{"before", "after", "during"}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			falai := faltest.Start(t)
-			falai.SignUploads()
-			falai.Plan(func(string, json.RawMessage) faltest.Plan { return faltest.Plan{Hold: c.webhook, Polls: 1} })
-			ca := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(ca, falai.CA, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			env := []string{"FAL_KEY=" + faltest.Key, "KANVAS_TEST_FAL=" + falai.Addr(), "KANVAS_TEST_FAL_CA=" + ca, "KANVAS_TEST_POLL=50ms", "KANVAS_BUDGET_USER=1000", "KANVAS_BUDGET_ROOM=1000", "KANVAS_BUDGET_SERVER=10000", "KANVAS_FAL_LIMITS=100000/1m", "KANVAS_FAL_BUDGET=100000"}
-			if c.webhook {
-				env = append(env, "KANVAS_PUBLIC_URL=https://rooms.example.com", "KANVAS_TEST_POLL=1h")
-			}
+			falai, env := deadlyFal(t, c.webhook)
 			d := newDeaths(t, env...)
 			d.skip = c.skip
 			var all []*maker
@@ -258,6 +254,57 @@ func TestGenerationKilledAtEveryStep(t *testing.T) {
 			d.settled(costs)
 		})
 	}
+}
+
+// deadlyFal is a stand-in for fal.ai, and the settings by which the deadly program uses it.
+func deadlyFal(t *testing.T, webhook bool) (*faltest.Server, []string) {
+	t.Helper()
+	falai := faltest.Start(t)
+	falai.SignUploads()
+	falai.Plan(func(string, json.RawMessage) faltest.Plan { return faltest.Plan{Hold: webhook, Polls: 1} })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, falai.CA, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"FAL_KEY=" + faltest.Key, "KANVAS_TEST_FAL=" + falai.Addr(), "KANVAS_TEST_FAL_CA=" + ca, "KANVAS_TEST_POLL=50ms", "KANVAS_RATE_LIMITS=off",
+		"KANVAS_BUDGET_USER=1000", "KANVAS_BUDGET_ROOM=1000", "KANVAS_BUDGET_SERVER=10000", "KANVAS_FAL_LIMITS=100000/1m", "KANVAS_FAL_BUDGET=100000"}
+	if webhook {
+		env = append(env, "KANVAS_PUBLIC_URL=https://rooms.example.com", "KANVAS_TEST_POLL=1h")
+	}
+	return falai, env
+}
+
+// TestAGenerationThroughTheWorker: the Worker passes fal.ai's signed word on as it came, the result goes to R2, and what became of it to D1.
+func TestAGenerationThroughTheWorker(t *testing.T) {
+	f := newFront(t)
+	falai, env := deadlyFal(t, true)
+	bin, err := deadly()
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := startProgram(t, bin, t.TempDir(), f.behind, slices.Concat(f.env, env)...)
+	m := &maker{t: t, falai: falai, base: f.URL, model: "fal-ai/flux-kontext-lora/text-to-image", webhook: true, prompt: "a cat", room: "r", input: map[string]any{"seed": 7}}
+	m.begin()
+	if err := m.ask(); err != nil {
+		t.Fatal(err)
+	}
+	is, err := m.wait(srv)
+	if err == nil {
+		err = m.check(&is)
+	}
+	if err != nil || is.Status != "succeeded" || !m.delivered {
+		t.Fatalf("%+v %v", is, err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		rows := f.Query(t, "SELECT status, assets FROM generations")
+		if len(rows) == 1 && rows[0]["status"] == "succeeded" && strings.Contains(fmt.Sprint(rows[0]["assets"]), is.Assets[0].ID) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("D1 has %v", rows)
+		}
+	}
+	srv.stop()
 }
 
 // begin makes the person, the room, and the picture that something is cut out of, before steps count.
