@@ -79,7 +79,7 @@ func nodeTest(t *testing.T, dir, file string, env ...string) string {
 // TestBrowsersThroughTheWorker runs the page's tests with the Worker's address as the page's: its sockets, its pictures and the kill -9 of the
 // server go through the Worker, and tables, caches and objects are on its D1, KV and R2. KANVAS_TEST_CLOUDFLARE runs all of them.
 func TestBrowsersThroughTheWorker(t *testing.T) {
-	files := []string{"together.test.mjs"}
+	files := []string{"together.test.mjs", "large.test.mjs"}
 	if onCloudflare() {
 		files = append(files, "page.test.mjs", "saving.test.mjs")
 	}

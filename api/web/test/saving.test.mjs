@@ -110,6 +110,16 @@ describe('what waits', () => {
     await fact(third, 'offline', () => window.__kanvas.status.kind === 'offline');
     await third.keyboard.press('o');
     const [id] = await added(third, 1, () => dragMouse(third, { x: 540, y: 120 }, { x: 600, y: 180 }));
+    await fact(third, 'the browser keeps it', (id) => new Promise((resolve) => {
+      const open = indexedDB.open('kanvas');
+      open.onsuccess = () => {
+        const kept = open.result.transaction('outbox').objectStore('outbox').getAll();
+        kept.onsuccess = () => {
+          open.result.close();
+          resolve(JSON.stringify(kept.result).includes(id));
+        };
+      };
+    }), id);
     await third.close();
     const fourth = await grace.context.newPage();
     await fourth.goto(`${world.server.url}/r/${room}`);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, dragMouse, element, elements, fact, give, has, live, middle, sameAsServer, saved, shot, status } from './lib/browser.mjs';
+import { added, dragMouse, dropNoise, element, elements, fact, give, has, live, middle, sameAsServer, saved, shot, status } from './lib/browser.mjs';
 import { eventually } from './lib/server.mjs';
 import { meet, openWorldWith } from './lib/world.mjs';
 
@@ -26,27 +26,6 @@ before(async () => {
 after(() => world?.close());
 
 afterEach(() => ada.page.unrouteAll({ behavior: 'ignoreErrors' }));
-
-/** Drops a picture of noise, which does not compress: about three bytes a pixel. Returns the size of its file. */
-const dropNoise = (page, side, name) =>
-  page.evaluate(async ({ side, name }) => {
-    const canvas = new OffscreenCanvas(side, side);
-    const context = canvas.getContext('2d');
-    const noise = context.createImageData(side, side);
-    const words = new Uint32Array(noise.data.buffer);
-    for (let i = 0, x = 1; i < words.length; i++) {
-      x ^= x << 13;
-      x ^= x >>> 17;
-      x ^= x << 5;
-      words[i] = x | 0xff000000;
-    }
-    context.putImageData(noise, 0, 0);
-    const blob = await canvas.convertToBlob({ type: 'image/png' });
-    const data = new DataTransfer();
-    data.items.add(new File([blob], name, { type: 'image/png' }));
-    document.querySelector('[data-testid=stage]').dispatchEvent(new DragEvent('drop', { dataTransfer: data, clientX: 640, clientY: 420, bubbles: true, cancelable: true }));
-    return blob.size;
-  }, { side, name });
 
 const stored = (page, id) => fact(page, 'the file is stored', (id) => window.__kanvas.elements().find((e) => e.id === id)?.src.startsWith('/v1/assets/') && window.__kanvas.elements().find((e) => e.id === id), id);
 
@@ -123,6 +102,26 @@ it('goes on by itself when the store is away for a while', async () => {
   await ada.page.getByTestId('badge').getByText('waiting: the store is away').waitFor();
   await stored(ada.page, id);
   await has(grace.page, id);
+  await saved(ada.page);
+});
+
+it('goes on when its room is left for the list of rooms', async () => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await ada.page.route('**/v1/uploads/**', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const [id] = await added(ada.page, 1, () => give(ada.page, 'paste', [PICTURE]));
+  await ada.page.getByTestId('badge').waitFor();
+  await ada.page.getByTestId('home').click();
+  await ada.page.getByTestId('new-room').waitFor();
+  assert.equal(await element(grace.page, id), undefined);
+  release();
+  await has(grace.page, id);
+  await ada.page.goBack();
+  await live(ada.page);
+  await has(ada.page, id);
   await saved(ada.page);
 });
 

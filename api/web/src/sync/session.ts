@@ -96,15 +96,20 @@ export class Session {
     this.connection.start();
   }
 
-  /** People have left the page: closes once everything is saved, or after LINGER; what waits then waits in the browser. */
+  /**
+   * People have left the page: closes once everything is saved, or after LINGER; what waits then waits in the browser. Files that are on their
+   * way go on as long as there is a connection.
+   */
   leave(): void {
-    if (this.connection.phase !== 'live' || this.outbox.size === 0) return this.close();
-    const timer = setTimeout(() => this.close(), LINGER);
-    this.statusChanged.on(() => {
-      if (this.outbox.size > 0 || this.connection.phase === 'stopped') return;
-      clearTimeout(timer);
-      this.close();
-    });
+    const sending = () => this.connection.phase === 'live' && this.uploading().sending > 0;
+    if (this.connection.phase !== 'live' || (this.outbox.size === 0 && !sending())) return this.close();
+    const timer = setInterval(() => !sending() && end(), LINGER);
+    const off = this.statusChanged.on(() => this.outbox.size === 0 && !sending() && end());
+    const end = () => {
+      clearInterval(timer);
+      off();
+      if (this.connection.phase !== 'stopped') this.close();
+    };
   }
 
   close(): void {

@@ -99,6 +99,27 @@ export async function give(page, kind, paths, at) {
   );
 }
 
+/** Drops a picture of noise, which does not compress: about three bytes a pixel. Returns the size of its file. */
+export const dropNoise = (page, side, name) =>
+  page.evaluate(async ({ side, name }) => {
+    const canvas = new OffscreenCanvas(side, side);
+    const context = canvas.getContext('2d');
+    const noise = context.createImageData(side, side);
+    const words = new Uint32Array(noise.data.buffer);
+    for (let i = 0, x = 1; i < words.length; i++) {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      words[i] = x | 0xff000000;
+    }
+    context.putImageData(noise, 0, 0);
+    const blob = await canvas.convertToBlob({ type: 'image/png' });
+    const data = new DataTransfer();
+    data.items.add(new File([blob], name, { type: 'image/png' }));
+    document.querySelector('[data-testid=stage]').dispatchEvent(new DragEvent('drop', { dataTransfer: data, clientX: 640, clientY: 420, bubbles: true, cancelable: true }));
+    return blob.size;
+  }, { side, name });
+
 /** Runs an action that adds elements and returns their ids. */
 export async function added(page, count, action) {
   const before = (await elements(page)).map((e) => e.id);
