@@ -156,6 +156,7 @@ func (n *node) health(ctx context.Context) []doctor.Finding {
 			_, _, err := n.keys.Key(ctx, "doctor", false)
 			return err
 		}),
+		{Name: "forgotten", Run: n.checkForgotten},
 	})
 }
 

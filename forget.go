@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/infinite-kanvas/kanvas/commands"
+	"github.com/infinite-kanvas/kanvas/infra/doctor"
 	"github.com/infinite-kanvas/kanvas/infra/forgotten"
 )
 
@@ -99,4 +100,16 @@ func (n *node) opForget(ctx context.Context, args []string, out io.Writer) error
 	}
 	_, err = fmt.Fprintln(out, "forgotten")
 	return errors.Join(failed, err)
+}
+
+// checkForgotten tells of what was begun and not finished: people to be forgotten, and a rotation of the master key.
+func (n *node) checkForgotten(context.Context) []doctor.Finding {
+	findings := []doctor.Finding{doctor.OK("%d people are on the list", len(n.list.All()))}
+	if left := len(n.list.Pending()); left > 0 {
+		findings[0] = doctor.Warn("a running server goes on with it; its log says what hinders it (forgetting_failed)", "something may be left of %d people who are to be forgotten", left)
+	}
+	if n.masterFiles().Rotating() {
+		findings = append(findings, doctor.Warn("kanvas keys rotate", "the rotation of the master key was begun and not finished"))
+	}
+	return findings
 }

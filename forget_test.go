@@ -386,3 +386,31 @@ func TestFileNamesAreDropped(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorTellsWhatIsLeft: of forgetting, and of a rotation.
+func TestDoctorTellsWhatIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	n, stop := budgetNode(t, dir)
+	look := func() string {
+		t.Helper()
+		return fmt.Sprint(n.checkForgotten(t.Context()))
+	}
+	if told := look(); !strings.Contains(told, "0 people are on the list") || strings.Contains(told, "rotation") {
+		t.Error(told)
+	}
+	if err := n.list.Add("ann"); err != nil {
+		t.Fatal(err)
+	}
+	mustTool(t, "keys", "rotate", "--prepare", "--data", dir)
+	if told := look(); !strings.Contains(told, "may be left of 1 people") || !strings.Contains(told, "kanvas keys rotate") {
+		t.Error(told)
+	}
+	stop()
+	mustTool(t, "keys", "rotate", "--data", dir)
+	mustTool(t, "forget", "ann", "--data", dir)
+	n, stop = budgetNode(t, dir)
+	defer stop()
+	if told := look(); !strings.Contains(told, "1 people are on the list") || strings.Contains(told, "rotation") {
+		t.Error(told)
+	}
+}

@@ -49,7 +49,7 @@ func (a *API) refuseDeleted(c echo.Context) error {
 	}
 	deleted, err := a.cfg.Users.Deleted(c.Request().Context(), q.user)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", domain.Errorf(domain.CodeReadOnly, "whether you may can't be looked up now, try again"), err)
 	}
 	if deleted {
 		q.who, q.user = identity{}, ""

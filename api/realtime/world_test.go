@@ -46,6 +46,7 @@ type world struct {
 	server *httptest.Server
 	reg    *prometheus.Registry
 	log    *jetstream.Store
+	keys   *keyring
 }
 
 // option changes the hub's configuration.
@@ -82,9 +83,10 @@ func newWorld(t testing.TB, options ...option) *world {
 			t.Error(err)
 		}
 	})
-	sealer := commands.NewSealer(&keyring{})
+	keys := &keyring{}
+	sealer := commands.NewSealer(keys)
 	streams := commands.NewStreams(log, nil)
-	w := &world{t: t, rooms: rooms, log: log, people: commands.NewPeople(streams, sealer, nil), reg: prometheus.NewRegistry()}
+	w := &world{t: t, rooms: rooms, log: log, keys: keys, people: commands.NewPeople(streams, sealer, nil), reg: prometheus.NewRegistry()}
 	cfg := Config{
 		Rooms: rooms, Users: w.people, Authenticator: names{w.people}, Registerer: w.reg,
 		Preparer: commands.NewPreparer(commands.PrepareConfig{Rooms: rooms, Sealer: sealer, Assets: commands.NewAssets(streams, &shelf{}), PublicURLs: []string{publicURL}}),
@@ -150,7 +152,17 @@ func (k *keyring) Key(_ context.Context, person string, create bool) ([]byte, bo
 		k.keys[person] = make([]byte, 32)
 		rand.Read(k.keys[person])
 	}
-	return k.keys[person], k.keys[person] != nil, nil
+	return k.keys[person], len(k.keys[person]) > 0, nil
+}
+
+// destroy is for ever.
+func (k *keyring) destroy(person string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keys == nil {
+		k.keys = map[string][]byte{}
+	}
+	k.keys[person] = []byte{}
 }
 
 // shelf keeps objects in memory.
