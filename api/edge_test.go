@@ -108,7 +108,7 @@ func TestWhatIsNotThereAnswersWithProblems(t *testing.T) {
 		{"GET", "/v2/rooms", 404, "not_found"},
 		{"POST", "/v1/assets", 415, "bad_request"}, // without a body
 		{"POST", "/v1/assets/x/complete", 404, "not_found"},
-		{"GET", room + "/generations", 404, "not_found"},
+		{"GET", room + "/generations/nope", 404, "not_found"},
 		{"GET", room + "/history", 404, "not_found"},
 		{"GET", room + "/export", 404, "not_found"},
 		{"GET", "/api/fal", 401, "unauthenticated"}, // a server without a key

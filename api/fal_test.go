@@ -350,7 +350,7 @@ func TestFalFiles(t *testing.T) {
 	w.clock.advance(time.Until(time.Now().Truncate(24 * time.Hour).Add(24*time.Hour + time.Second)))
 	for i := range 15 {
 		w.fal("POST", "https://rest.fal.ai/storage/upload/initiate", "", cmd{"file_name": "a.png", "content_type": "image/png"}).ok(200)
-		w.fal("PUT", fmt.Sprintf("https://v3.fal.media/files/%d", i), "", "bytes").ok(404)
+		w.fal("PUT", fmt.Sprintf("https://v3.fal.media/files/%d", i), "", "bytes").ok(405)
 	}
 	w.fal("PUT", "https://v3.fal.media/files/x", "", "bytes").falLimited("30", "perMinute")
 	got := 0
