@@ -32,7 +32,7 @@ var rules = []rule{
 	{"api", []string{"api", "commands", "domain", "events", "projections", "migrations"}, append(append([]string{}, small...),
 		"github.com/labstack/echo/v4", "github.com/coder/websocket", "github.com/golang-jwt/jwt/v5"), "the edge never reaches round its ports"},
 	{"infra", []string{"infra", "commands", "domain", "events", "projections", "migrations"}, append(append([]string{}, small...),
-		"github.com/nats-io", "modernc.org/sqlite", "github.com/ThreeDotsLabs", "github.com/cloudflare/cloudflare-go/v7", "github.com/pelletier/go-toml/v2",
+		"github.com/nats-io", "github.com/minio/highwayhash", "modernc.org/sqlite", "github.com/ThreeDotsLabs", "github.com/cloudflare/cloudflare-go/v7", "github.com/pelletier/go-toml/v2",
 		"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go",
 		"github.com/hashicorp/golang-lru/v2", "filippo.io/age", "github.com/sony/gobreaker/v2", "github.com/gen2brain/webp", "github.com/redis/go-redis/v9",
 		"github.com/cespare/xxhash/v2", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/jwkset", "github.com/svix/svix-webhooks/go"), "vendors stay behind ports and never see the edge"},

@@ -45,7 +45,7 @@ type call struct {
 func (c *call) flag(name string) string { return c.fs.Lookup(name).Value.String() }
 
 // opening are the settings that say what a data directory is opened with.
-var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "master-key-file", "forgotten-file", "log-level",
+var opening = []string{"data", "nats-url", "partitions", "replicas", "durability", "cut-damaged-log", "master-key-file", "forgotten-file", "log-level",
 	"cloudflare-account", "cloudflare-api-url", "cloudflare-budget", "gateway-url", "d1-database",
 	"kv-namespace", "r2-access-key", "r2-bucket", "r2-endpoint"}
 

@@ -139,7 +139,7 @@ func (n *node) openLock(context.Context) (err error) {
 func (n *node) openLog(ctx context.Context) (err error) {
 	n.log, err = jetstream.Open(ctx, jetstream.Config{
 		Dir: filepath.Join(n.cfg.Data, "log"), URL: n.cfg.NATSURL, Partitions: n.cfg.Partitions, Durability: n.cfg.Durability,
-		Replicas: n.cfg.Replicas, Logger: n.logger, Registerer: n.reg,
+		Replicas: n.cfg.Replicas, CutDamage: n.cfg.CutDamage, Logger: n.logger, Registerer: n.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)

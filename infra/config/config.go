@@ -30,6 +30,7 @@ type Config struct {
 	Hosts      []string       // known Host names besides the listening address and PublicURL's
 	Proxies    []netip.Prefix // whose X-Forwarded-For is believed
 	Coalesce   time.Duration  // window of the old clients' drag lane
+	CutDamage  bool           // a damaged log is opened, and what lies behind the damage cut off
 	RateLimits bool           // limits on rates; limits on sizes are always on
 	LogLevel   string         // debug, info, warn, error
 	MasterKey  string         // file of the key that wraps people's keys; default DIR/master.key
@@ -149,6 +150,19 @@ func settings() []setting {
 			return nil
 		}, func(c *Config) string {
 			if c.RateLimits {
+				return "on"
+			}
+			return "off"
+		})
+	add("cut-damaged-log", "KANVAS_CUT_DAMAGED_LOG", "on or off: open a log in which records can't be read, and lose what lies behind them. Copy it first")(
+		func(c *Config, v string) error {
+			if v != "on" && v != "off" {
+				return errors.New("must be on or off")
+			}
+			c.CutDamage = v == "on"
+			return nil
+		}, func(c *Config) string {
+			if c.CutDamage {
 				return "on"
 			}
 			return "off"

@@ -42,6 +42,8 @@ type Config struct {
 	Name       string // of the connections and the embedded server: "kanvas"
 	// MinFree is how many bytes of disk must be free for Append to be tried (embedded): 64 MiB. Below, the log is read-only.
 	MinFree uint64
+	// CutDamage opens a log whose records can't be read somewhere: the server cuts off what lies behind. Else that is ErrDamaged (embedded).
+	CutDamage bool
 	// MaxStore bounds the embedded store, bytes; 0: the disk is the bound.
 	MaxStore   int64
 	Logger     *slog.Logger          // slog.Default()

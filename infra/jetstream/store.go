@@ -27,6 +27,7 @@ type Store struct {
 	ns      *embedded // nil with an external server
 	metrics *metrics
 	guard   *guard // nil with an external server
+	marked  bool   // as open, on disk
 
 	write, read, live *nats.Conn
 	writes, reads     *mux
@@ -96,6 +97,9 @@ func (s *Store) openEmbedded() error {
 		return err
 	}
 	s.guard = g
+	if err := s.markOpen(); err != nil {
+		return err
+	}
 	s.ns, err = newEmbedded(&s.cfg, g.damage)
 	return err
 }
@@ -216,6 +220,7 @@ func (s *Store) Close(ctx context.Context) error {
 		}
 		if s.ns != nil {
 			s.ns.stop()
+			s.closeErr = errors.Join(s.closeErr, s.markClosed())
 		}
 	})
 	return s.closeErr
