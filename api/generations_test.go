@@ -538,3 +538,22 @@ func TestGenerationsCountLikeCallsOfModels(t *testing.T) {
 		t.Errorf("through /api/fal: %d %s", a.status, a.body)
 	}
 }
+
+func TestADeletedRoomsJobsAreEnded(t *testing.T) {
+	g := newGenerationWorld(t)
+	ann := g.guest("Ann")
+	room := g.room(ann, "r", "private")
+	g.hold()
+	id := g.order(ann, room, cmd{"model": textToImage, "prompt": "a cat"})
+	g.became(ann, room, id, "submitted", "running")
+	g.call("DELETE", room, ann.token, nil).ok(204)
+	for ctx := soon(t); g.gens.Following() > 0 || !g.sent(1).Canceled; {
+		if ctx.Err() != nil {
+			t.Fatalf("%d are followed, the job is %+v", g.gens.Following(), g.sent(1))
+		}
+	}
+	is, err := g.gens.Outcome(soon(t), "r", id)
+	if err != nil || !is.Known || !is.Final || is.Cost == 0 {
+		t.Errorf("%+v %v", is, err)
+	}
+}

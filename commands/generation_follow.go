@@ -22,10 +22,11 @@ type follow struct {
 	is       *domain.Generation // as it was looked at last; nil: look
 	poll     time.Duration
 	failures int
-	answered bool  // what Submit said is known here: nobody else can hear more, but a webhook
-	notSent  bool  // and it says that nothing was sent
-	canceled bool  // the queue was asked to
-	doneAt   int64 // Unix ms since when the job is known to be done; 0: it isn't
+	answered bool   // what Submit said is known here: nobody else can hear more, but a webhook
+	notSent  bool   // and it says that nothing was sent
+	canceled bool   // the queue was asked to
+	ref      JobRef // of the job, once it is known
+	doneAt   int64  // Unix ms since when the job is known to be done; 0: it isn't
 	shown    GenerationProgress
 }
 
@@ -101,6 +102,7 @@ func (f *follow) look(ctx context.Context) (*domain.Generation, error) {
 	defer cancel()
 	v, err := f.g.cfg.Rooms.View(ctx, f.key.room)
 	if isCode(err, domain.CodeNotFound) {
+		f.cancel(ctx) // nobody is there to see it
 		return nil, nil
 	}
 	if err != nil {
@@ -112,6 +114,9 @@ func (f *follow) look(ctx context.Context) (*domain.Generation, error) {
 	is := domain.FindGeneration(v.Generations, f.key.id)
 	if is != nil && is.Status == domain.GenerationUnknown {
 		return nil, nil // a webhook may still begin it anew
+	}
+	if is != nil {
+		f.ref = refOf(is)
 	}
 	return is, nil
 }
@@ -251,12 +256,12 @@ func (f *follow) await(ctx context.Context) (time.Duration, error) {
 
 // cancel asks the queue to, once.
 func (f *follow) cancel(ctx context.Context) {
-	if f.canceled {
+	if f.canceled || f.ref.RequestID == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if err := f.g.cfg.Jobs.Cancel(ctx, refOf(f.is)); err != nil {
+	if err := f.g.cfg.Jobs.Cancel(ctx, f.ref); err != nil {
 		f.g.cfg.Logger.Info("generation_not_canceled", slog.String("roomId", f.key.room), slog.String("generation", f.key.id), slog.String("error", err.Error()))
 		return
 	}
@@ -275,7 +280,7 @@ func (f *follow) ask(ctx context.Context) (time.Duration, error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	status, err := f.g.cfg.Jobs.Status(asking, refOf(f.is))
+	status, err := f.g.cfg.Jobs.Status(asking, f.ref)
 	var failure *JobFailure
 	switch {
 	case errors.As(err, &failure):

@@ -19,7 +19,7 @@ import (
 func (f *follow) collect(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	res, err := f.g.cfg.Jobs.Result(asking, refOf(f.is))
+	res, err := f.g.cfg.Jobs.Result(asking, f.ref)
 	var failure *JobFailure
 	if errors.As(err, &failure) {
 		return f.fail(ctx, failure, f.billed(failure))

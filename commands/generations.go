@@ -173,11 +173,12 @@ func (g *Generations) Following() int {
 const (
 	generationMention = `"type":"generation.`
 	waitingMention    = `"generation":{"id":"` // of an element
+	deletedMention    = `"type":"room.deleted"`
 )
 
 // AboutGenerations reports whether a record may hold something of a generation: what Generations wants.
 func AboutGenerations(rec events.Record) bool {
-	return mentions(rec.Payload, generationMention, waitingMention)
+	return mentions(rec.Payload, generationMention, waitingMention, deletedMention)
 }
 
 // Handle takes note of what happens to generations. It does not block.
@@ -198,6 +199,8 @@ func (g *Generations) Handle(_ context.Context, rec events.Record) error {
 			follow(d.ID, true)
 		case *events.GenerationCanceledData:
 			follow(d.ID, d.Open)
+		case *events.RoomDeletedData:
+			g.lookAll(rec.Stream.ID, c.Last())
 		case *events.ElementAddedData:
 			if e, err := domain.ParseElement(d.Element); err == nil && domain.WaitsFor(e) != "" {
 				follow(domain.WaitsFor(e), true) // also one that is over
@@ -252,6 +255,21 @@ func (g *Generations) follow(room, id string, begin bool, revision uint64) {
 	f := &follow{g: g, key: k, wake: make(chan struct{}, 1), revision: revision}
 	g.follows[k] = f
 	g.wg.Go(func() { f.run(g.base) })
+}
+
+// lookAll has those that follow a generation of the room look at it now.
+func (g *Generations) lookAll(room string, revision uint64) {
+	g.mu.Lock()
+	var ids []string
+	for k := range g.follows {
+		if k.room == room {
+			ids = append(ids, k.id)
+		}
+	}
+	g.mu.Unlock()
+	for _, id := range ids {
+		g.follow(room, id, false, revision)
+	}
 }
 
 // ended forgets a follow, unless something happened since it last looked.

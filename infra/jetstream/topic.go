@@ -13,6 +13,9 @@ func (s *Store) OpenTopic(topic string, hear func(data []byte)) (tell func(data 
 	if _, err := s.live.Subscribe(subject, func(msg *nats.Msg) { hear(msg.Data) }); err != nil {
 		return nil, fmt.Errorf("jetstream: subscription to %s: %w", topic, err)
 	}
+	if err := s.live.Flush(); err != nil {
+		return nil, fmt.Errorf("jetstream: subscription to %s: %w", topic, err)
+	}
 	return func(data []byte) error {
 		if err := s.live.Publish(subject, data); err != nil {
 			return fmt.Errorf("jetstream: tell the other nodes: %w", err)
