@@ -1,4 +1,5 @@
 import type { Role, Room, User, Visibility } from './protocol';
+import type { Budget } from './util/amounts';
 
 /** An answer that was no success: `code` is the server's stable code, or "offline" where none came; `retryAfter` in ms where it says so. */
 export class HttpError extends Error {
@@ -82,7 +83,11 @@ export interface GuestAnswer {
   expires_at: string;
 }
 
-export interface MeAnswer extends Partial<GuestAnswer>, Partial<User> {}
+export interface MeAnswer extends Partial<GuestAnswer>, Partial<User> {
+  /** Bytes of pictures and videos. */
+  storage?: { used: number; reserved: number; limit: number };
+  budget?: Budget;
+}
 
 export const createGuest = (name: string) => request<GuestAnswer>('POST', '/v1/guests', { body: { name } });
 export const getMe = (token: string) => request<MeAnswer>('GET', '/v1/me', { token });

@@ -60,6 +60,7 @@ it('makes a guest’s rooms the user’s who signs in', async () => {
   const token = execFileSync(process.env.KANVAS_BIN, ['token', 'ada', '--data', world.data], { encoding: 'utf8' }).trim();
   await ada.page.goto(`${world.server.url}/`);
   await ada.page.getByTestId('account').click();
+  await ada.page.getByTestId('standing').getByText(/take 0 kB of 1\.1 GB\. You spent \$0\.00/).waitFor();
   await ada.page.getByTestId('token-input').fill('no token');
   await ada.page.getByTestId('sign-in').click();
   await ada.page.getByText('the token is not valid here').waitFor();

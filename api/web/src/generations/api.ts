@@ -48,12 +48,6 @@ export interface Made {
   requested_at: string;
 }
 
-export interface Budget {
-  spent: number;
-  reserved: number;
-  limit: number | null;
-}
-
 const path = (room: string, id = '') => `/v1/rooms/${encodeURIComponent(room)}/generations${id && `/${encodeURIComponent(id)}`}`;
 
 export const listModels = (token: string) => request<{ models: Model[] }>('GET', '/v1/models', { token });
@@ -61,7 +55,6 @@ export const listModels = (token: string) => request<{ models: Model[] }>('GET',
 export const makeWish = (token: string, room: string, wish: Wish, key: string) => request<{ id: string }>('POST', path(room), { token, body: wish, key });
 export const listMade = (token: string, room: string, cursor = '') =>
   request<{ generations: Made[]; next_cursor?: string }>('GET', `${path(room)}?limit=50${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { token });
-export const budgetOf = (token: string) => request<{ budget?: Budget }>('GET', '/v1/me', { token });
 
 export async function cancelMade(token: string, room: string, id: string): Promise<void> {
   await send('DELETE', path(room, id), { token });

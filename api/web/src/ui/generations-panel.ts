@@ -1,12 +1,12 @@
 import type { Editor } from '../editor/editor';
-import { budgetOf, listMade, type Made } from '../generations/api';
+import { listMade, type Made } from '../generations/api';
 import type { Generations } from '../generations/generations';
-import { HttpError } from '../http';
+import { getMe, HttpError } from '../http';
 import { bounds } from '../stage/geometry';
+import { budgetText, dollars } from '../util/amounts';
 import { h } from '../util/dom';
 import { ago } from '../util/time';
 import { iconButton } from './controls';
-import { dollars } from './money';
 
 const STATUS: Record<string, string> = {
   queued: 'waiting', submitting: 'waiting', submitted: 'waiting', running: 'being made', succeeded: 'made', failed: 'failed', canceled: 'cancelled', unknown: 'unknown',
@@ -45,15 +45,14 @@ export class GenerationsPanel {
     const { session } = this.editor;
     const { token } = session.identity;
     try {
-      const [{ generations, next_cursor: next }, { budget }] = await Promise.all([listMade(token, session.room.id, cursor), budgetOf(token)]);
+      const [{ generations, next_cursor: next }, { budget }] = await Promise.all([listMade(token, session.room.id, cursor), getMe(token)]);
       const entries = generations.map((made) => this.entry(made));
       if (cursor) this.list.append(...entries);
       else this.list.replaceChildren(...entries);
       this.cursor = next ?? '';
       this.more.hidden = !next;
       this.problem.textContent = '';
-      const limit = budget?.limit === null || budget?.limit === undefined ? '' : ` of ${dollars(budget.limit)}`;
-      this.budget.textContent = budget ? `You spent ${dollars(budget.spent)}${limit} this month${budget.reserved ? `, ${dollars(budget.reserved)} is reserved` : ''}.` : '';
+      this.budget.textContent = budget ? budgetText(budget) : '';
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.problem.textContent = error.message;

@@ -4,9 +4,9 @@ import type { Generations } from '../generations/generations';
 import type { Element } from '../protocol';
 import { isAsset } from '../stage/bitmaps';
 import { bounds, localBox, overlaps, type Box } from '../stage/geometry';
+import { dollars } from '../util/amounts';
 import { h } from '../util/dom';
 import { iconButton } from './controls';
-import { dollars } from './money';
 
 const LABELS: Record<Does, string> = {
   text_to_image: 'Picture', text_to_video: 'Video', restyle: 'Restyle', remove_background: 'Remove background', isolate: 'Cut out', image_to_video: 'To video',

@@ -1,4 +1,5 @@
 import type { Upload, Uploads } from '../uploads/uploads';
+import { bytes } from '../util/amounts';
 import type { BadgeState, Badges } from './badges';
 
 /** Shows how far each file is, with a way to cancel it, and why one failed. */
@@ -23,8 +24,6 @@ function stateOf(upload: Upload, uploads: Uploads): BadgeState {
     case 'waiting':
       return { kind: 'busy', progress: upload.sent / upload.size, text: upload.problem === undefined ? 'waiting…' : `waiting: ${upload.problem}`, actions: [cancel('Cancel')] };
     case 'sending':
-      return { kind: 'busy', progress: upload.sent / upload.size, text: `${Math.floor((100 * upload.sent) / upload.size)} % of ${megabytes(upload.size)}`, actions: [cancel('Cancel')] };
+      return { kind: 'busy', progress: upload.sent / upload.size, text: `${Math.floor((100 * upload.sent) / upload.size)} % of ${bytes(upload.size)}`, actions: [cancel('Cancel')] };
   }
 }
-
-const megabytes = (bytes: number): string => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
