@@ -53,7 +53,7 @@ sim: ## seeded simulation alone: SIM_SEED=n for one seed, SIM_SEEDS=n for many
 
 .PHONY: crash
 crash: bin/kanvas ## kill -9 loop alone: CRASH_ROUNDS=n
-	$(GO) test -timeout 6h -count=1 -run 'Crash' -v . ./infra/...
+	$(GO) test -timeout 6h -count=1 -run 'Crash|Killed' -v . ./api ./infra/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each

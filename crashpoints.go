@@ -173,9 +173,12 @@ func (i crashIntake) Abort(ctx context.Context, key, id string) error {
 
 // generations makes calls to the queue steps too, and follows faster than it would be good for anybody; KANVAS_TEST_POLL is between two questions about a job.
 func (c *crash) generations(g *commands.GenerationConfig) {
-	poll, err := time.ParseDuration(os.Getenv("KANVAS_TEST_POLL"))
-	if err != nil {
-		panic(err)
+	poll := 50 * time.Millisecond
+	if set := os.Getenv("KANVAS_TEST_POLL"); set != "" {
+		var err error
+		if poll, err = time.ParseDuration(set); err != nil {
+			panic(err)
+		}
 	}
 	g.Jobs, g.PollFirst, g.PollLast = crashJobs{g.Jobs, c}, poll, poll
 	g.Retry, g.Look, g.Unanswered = 20*time.Millisecond, time.Second, 3*time.Second

@@ -9,8 +9,6 @@ import (
 	"image/png"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -262,12 +260,7 @@ func deadlyFal(t *testing.T, webhook bool) (*faltest.Server, []string) {
 	falai := faltest.Start(t)
 	falai.SignUploads()
 	falai.Plan(func(string, json.RawMessage) faltest.Plan { return faltest.Plan{Hold: webhook, Polls: 1} })
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, falai.CA, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := []string{"FAL_KEY=" + faltest.Key, "KANVAS_TEST_FAL=" + falai.Addr(), "KANVAS_TEST_FAL_CA=" + ca, "KANVAS_TEST_POLL=50ms", "KANVAS_RATE_LIMITS=off",
-		"KANVAS_BUDGET_USER=1000", "KANVAS_BUDGET_ROOM=1000", "KANVAS_BUDGET_SERVER=10000", "KANVAS_FAL_LIMITS=100000/1m", "KANVAS_FAL_BUDGET=100000"}
+	env := onFal(t, falai, "KANVAS_RATE_LIMITS=off", "KANVAS_BUDGET_USER=1000", "KANVAS_BUDGET_ROOM=1000", "KANVAS_BUDGET_SERVER=10000")
 	if webhook {
 		env = append(env, "KANVAS_PUBLIC_URL=https://rooms.example.com", "KANVAS_TEST_POLL=1h")
 	}

@@ -181,6 +181,9 @@ func TestUploadKilledAtEveryStep(t *testing.T) {
 	} {
 		t.Run(store, func(t *testing.T) {
 			d := newDeaths(t, open(t)...)
+			if store == "S3" {
+				d.skip = 2 // the calls to it are gone through one by one elsewhere
+			}
 			var people []string
 			good := map[string]string{} // asset → sum
 			for _, name := range slices.Sorted(maps.Keys(files)) {
