@@ -75,7 +75,8 @@ backup writes everybody's key to FILE, sealed in the age format under KANVAS_KEY
 forgotten later is in older ones still. restore brings back what is missing, with no server running; it never brings back who was forgotten.`, opening, keysCommand},
 		{"assets", "unused", "find pictures that nothing shows, and delete them after a time of grace", `Reads the log of every room: what any revision shows is kept for ever. The rest is marked, and deleted when it was marked for KANVAS_ASSET_GRACE
 and is shown by nothing still. A server does this by itself every KANVAS_UNUSED_EVERY. Prints one JSON line for each.`, opening, remote("assets")},
-		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model.
+		{"spending", "", "print what was spent at fal.ai, by person and model", `What FAL_KEY paid for in a month (by default this one): calls of /api/fal and generations in rooms, one JSON line for each person and model;
+of this month also how the budget stands.
 Entries are in the log; prices are those of --fal-prices, or what fal.ai said it billed.`, opening, remote("spending")},
 		{"copy", "", "bring pictures and tables to Cloudflare, or back", `Copies what the object store of the source has and that of the target lacks, compares every copy and, at the end, both stores' digests; then the
 tables of the target are made from the log and proved. Stopped at any point, it goes on where it was when it is called again. Works while

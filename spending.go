@@ -128,9 +128,56 @@ func (n *node) opSpending(ctx context.Context, args []string, out io.Writer) err
 	}
 	var errs []error
 	for _, r := range rows {
-		errs = append(errs, json.NewEncoder(out).Encode(spendingLine{r.Month, r.UserID, r.Model, r.Source, r.Count, r.Kept, float64(r.Cost) / commands.Micros}))
+		errs = append(errs, json.NewEncoder(out).Encode(spendingLine{r.Month, r.UserID, r.Model, r.Source, r.Count, r.Kept, dollars(r.Cost)}))
+	}
+	if month == time.Now().UTC().Format(monthForm) {
+		errs = append(errs, n.printStanding(ctx, &f, out))
 	}
 	return errors.Join(errs...)
+}
+
+func dollars(micros int64) float64 { return float64(micros) / commands.Micros }
+
+// standingTimeout bounds the wait for the lists, where an account is made of them.
+const standingTimeout = 5 * time.Second
+
+// standingLine is the last line of kanvas spending about this month.
+type standingLine struct {
+	Month    string   `json:"month"`
+	Budget   string   `json:"budget"` // whose
+	Spent    float64  `json:"spent"`
+	Reserved float64  `json:"reserved"`
+	Limit    *float64 `json:"limit"` // null: none
+}
+
+// printStanding prints how the person, the room or the server stands; nothing where both a person and a room are asked about.
+func (n *node) printStanding(ctx context.Context, f *projections.SpendingFilter, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
+	defer cancel()
+	var s commands.Standing
+	var err error
+	whose := "server"
+	switch {
+	case f.User != "" && f.Room != "":
+		return nil
+	case f.User != "":
+		whose = "user"
+		s, err = n.budgets.Of(ctx, f.User)
+	case f.Room != "":
+		whose = "room"
+		s, err = n.budgets.OfRoom(ctx, f.Room)
+	default:
+		s, err = n.budgets.OfServer(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	line := standingLine{Month: s.Month, Budget: whose, Spent: dollars(s.Spent), Reserved: dollars(s.Reserved)}
+	if s.Limit != commands.NoBudget {
+		limit := dollars(s.Limit)
+		line.Limit = &limit
+	}
+	return json.NewEncoder(out).Encode(line)
 }
 
 const monthForm = "2006-01"

@@ -101,7 +101,7 @@ func TestLostAccounts(t *testing.T) {
 	var out bytes.Buffer
 	must(n.opSpending(ctx, []string{"--user=ann"}, &out))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `"model":"fal-ai/evf-sam","source":"call","count":1,"dollars":0.01`) || !strings.Contains(lines[1], `"source":"generation","count":2,"dollars":0.035`) {
+	if len(lines) != 3 || !strings.Contains(lines[2], `"budget":"user","spent":0.045,"reserved":0.07,"limit":20}`) || !strings.Contains(lines[0], `"model":"fal-ai/evf-sam","source":"call","count":1,"dollars":0.01`) || !strings.Contains(lines[1], `"source":"generation","count":2,"dollars":0.035`) {
 		t.Errorf("%s", &out)
 	}
 	if err := n.opSpending(ctx, []string{"--month=soon"}, &out); err == nil {
