@@ -27,7 +27,9 @@ type follow struct {
 	canceled bool   // the queue was asked to
 	ref      JobRef // of the job, once it is known
 	doneAt   int64  // Unix ms since when the job is known to be done; 0: it isn't
-	shown    GenerationProgress
+	// overdueAt is since when it is asked about past its time; Unix ms.
+	overdueAt int64
+	shown     GenerationProgress
 }
 
 // run takes the generation one step after the other, until it is over or ctx ends.
@@ -169,6 +171,8 @@ func (f *follow) submit(ctx context.Context) error {
 		return f.fail(ctx, &JobFailure{Code: FailedInput, Detail: "a picture of the input is gone"}, 0)
 	case errors.As(err, &failure):
 		return f.fail(ctx, failure, 0)
+	case err != nil && f.g.cfg.Clock() > f.is.RequestedAt+f.g.cfg.JobTimeout.Milliseconds():
+		return f.fail(ctx, &JobFailure{Code: FailedUpstream, Detail: "the pictures of the input could not be handed over", Retryable: true}, 0)
 	case err != nil:
 		return err
 	}
@@ -274,10 +278,6 @@ func refOf(is *domain.Generation) JobRef {
 
 // ask asks how the job stands, and takes the result where it is done.
 func (f *follow) ask(ctx context.Context) (time.Duration, error) {
-	if f.g.cfg.Clock() > f.is.SubmittedAt+f.g.cfg.JobTimeout.Milliseconds() {
-		f.cancel(ctx)
-		return 0, f.fail(ctx, &JobFailure{Code: FailedTimeout, Detail: "it was not over in time", Retryable: true}, f.is.Estimate)
-	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	status, err := f.g.cfg.Jobs.Status(asking, f.ref)
@@ -285,10 +285,13 @@ func (f *follow) ask(ctx context.Context) (time.Duration, error) {
 	switch {
 	case errors.As(err, &failure):
 		return 0, f.fail(ctx, failure, f.billed(failure))
+	case err == nil && status.State == JobDone:
+		return 0, f.done(ctx)
+	case f.overdue(err == nil):
+		f.cancel(ctx)
+		return 0, f.fail(ctx, &JobFailure{Code: FailedTimeout, Detail: "it was not over in time", Retryable: true}, f.is.Estimate)
 	case err != nil:
 		return 0, err
-	case status.State == JobDone:
-		return 0, f.done(ctx)
 	case f.is.Status == domain.GenerationCanceled:
 	case status.State == JobRunning && f.is.Status == domain.GenerationSubmitted:
 		f.say(domain.GenerationRunning, 0)
@@ -307,6 +310,19 @@ func (f *follow) ask(ctx context.Context) (time.Duration, error) {
 		f.poll = min(f.poll*5/4, max(f.g.cfg.PollLast, f.g.cfg.PollFirst))
 	}
 	return f.poll, nil
+}
+
+// overdue reports whether a job that is not known to be done has had its time. Where the queue did not answer it is asked for some time more: what was done
+// while this process was away is paid for.
+func (f *follow) overdue(answered bool) bool {
+	now := f.g.cfg.Clock()
+	if now <= f.is.SubmittedAt+f.g.cfg.JobTimeout.Milliseconds() {
+		return false
+	}
+	if f.overdueAt == 0 {
+		f.overdueAt = now
+	}
+	return answered || now > f.overdueAt+f.g.cfg.ResultTimeout.Milliseconds()
 }
 
 // errRemote is around what the queue's side did not do.

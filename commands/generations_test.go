@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -273,6 +274,85 @@ func TestTheLastWordIsWaitedFor(t *testing.T) {
 	}
 }
 
+// taken waits until the generation's job is known to be taken, and returns its id.
+func (m *makers) taken(room, id string) string {
+	m.t.Helper()
+	for ctx := testContext(m.t); ; {
+		v, err := m.rooms.View(ctx, room)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if is := domain.FindGeneration(v.Generations, id); is != nil && is.RequestID != "" {
+			return is.RequestID
+		}
+	}
+}
+
+// TestAResultThatWaitsForTheServer: a job ends while the server is away for longer than a job may take, and the queue doesn't answer at once when it is back.
+func TestAResultThatWaitsForTheServer(t *testing.T) {
+	m := newMakers(t)
+	m.enter("r", "ann")
+	m.plan(faltest.Plan{Hold: true})
+	p := m.start(newFuse(0, false), "r")
+	id, err := m.order(p, "r", "ann", "a cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := m.taken("r", id)
+	p.gens.Close()
+	m.fal.Finish(job)
+	m.ahead.Add((72 * time.Hour).Milliseconds())
+	var asked atomic.Int64
+	m.fal.Fault(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/status") || asked.Add(1) > 3 {
+			return false
+		}
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	p = m.start(newFuse(0, false), "r")
+	defer p.gens.Close()
+	if r := m.ends("r", id); r.Status != domain.GenerationSucceeded {
+		t.Errorf("%+v", r)
+	}
+	if asked.Load() <= 3 || m.jobsOf("a cat")[0].Canceled {
+		t.Errorf("asked %d times; %+v", asked.Load(), m.jobsOf("a cat")[0])
+	}
+}
+
+// TestAnInputThatCanNotBeHandedOver is given up after a time, and costs nothing.
+func TestAnInputThatCanNotBeHandedOver(t *testing.T) {
+	m := newMakers(t)
+	m.enter("r", "ann")
+	p := m.start(newFuse(0, false), "r")
+	defer p.gens.Close()
+	refused := make(chan struct{}, 1)
+	m.fal.Fault(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/storage/upload/") {
+			return false
+		}
+		select {
+		case refused <- struct{}{}:
+		default:
+		}
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	id, err := p.gens.Request(testContext(t), "r", domain.Actor{ID: "ann"}, domain.RoleEditor, commands.GenerationRequest{
+		Model: picturesOnly, Prompt: "a cat", Input: json.RawMessage(`{"image_url":"` + dataURL("image/png", faltest.Drawing) + `"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-refused
+	m.ahead.Add((3 * time.Hour).Milliseconds())
+	if r := m.ends("r", id); r.Status != domain.GenerationFailed || r.Code != commands.FailedUpstream || r.Cost != 0 {
+		t.Errorf("%+v", r)
+	}
+	if len(m.jobsOf("a cat")) != 0 {
+		t.Error("it was sent without its picture")
+	}
+}
+
 func TestAJobThatNeverEnds(t *testing.T) {
 	m := newMakers(t)
 	m.enter("r", "ann")
@@ -283,15 +363,7 @@ func TestAJobThatNeverEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ctx := testContext(t); ; {
-		v, err := m.rooms.View(ctx, "r")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if is := domain.FindGeneration(v.Generations, id); is != nil && is.RequestID != "" {
-			break
-		}
-	}
+	m.taken("r", id)
 	m.ahead.Add((3 * time.Hour).Milliseconds())
 	if r := m.ends("r", id); r.Status != domain.GenerationFailed || r.Code != commands.FailedTimeout || r.Cost == 0 {
 		t.Errorf("%+v", r)
