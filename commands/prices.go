@@ -184,9 +184,14 @@ func (r *Price) expected(input json.RawMessage) float64 {
 		n, ok = pictureSize(in["image_size"])
 		n, ok = n*images, ok && known
 	case UnitSecond:
+		if in["video_url"] != nil { // it is as long as that video, whatever else the input says
+			return r.Most
+		}
 		n, ok = seconds(in, 0)
 	case UnitTokens:
 		pixels, known := framePixels(in["resolution"])
+		delete(in, "frame_rate") // frames are counted, however fast they are shown
+		delete(in, "fps")
 		n, ok = seconds(in, 5)
 		n, ok = pixels*n*tokenFrames/1024/1e6, ok && known
 	}

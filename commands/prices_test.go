@@ -32,7 +32,9 @@ func TestPrices(t *testing.T) {
 		{"fal-ai/bytedance/seedance/v1/pro/image-to-video", `{"resolution":"1080p","duration":"10"}`, 1_224_000},
 		{"fal-ai/bytedance/seedance/v1/pro/image-to-video", `{"duration":"5"}`, 612_000},
 		{bria, `{"video_url":"x"}`, 4_200_000},
-		{bria, `{"video_url":"x","duration":5}`, 700_000},
+		{bria, `{"video_url":"x","duration":5}`, 4_200_000},
+		{bria, `{"video_url":"x","num_frames":1,"fps":60}`, 4_200_000},
+		{lite, `{"resolution":"720p","num_frames":120,"fps":100000,"frame_rate":100000}`, 194_400},
 		{"some/other", `{}`, 500_000},
 		{"fal-ai/flux-kontext-lora-pro", `{}`, 500_000},
 	} {
