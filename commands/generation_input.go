@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/infinite-kanvas/kanvas/domain"
 	"github.com/infinite-kanvas/kanvas/events"
@@ -125,8 +126,8 @@ func (p *Preparation) inputString(ctx context.Context, b by, key, s string) (str
 		id, err := p.cfg.Assets.Store(ctx, b.room, b.actor, []byte(s))
 		return assetScheme + id, err
 	}
-	if !strings.HasPrefix(s, assetScheme) && !strings.HasPrefix(s, assetPath) && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") || strings.ContainsAny(s, " \n\t") {
-		return s, nil // words
+	if !meansAddress(key, s) {
+		return s, nil
 	}
 	src, err := p.readAddress(s)
 	if err != nil {
@@ -136,6 +137,25 @@ func (p *Preparation) inputString(ctx context.Context, b by, key, s string) (str
 		return assetScheme + src.asset, p.mayUse(ctx, b, src.asset)
 	}
 	return s, publicFile(key, s)
+}
+
+// meansAddress reports whether the other side may take a string for an address, however it is written. The rest are words.
+func meansAddress(key, s string) bool {
+	s = strings.ToLower(strings.TrimFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }))
+	switch {
+	case s == "":
+		return false
+	case strings.HasSuffix(key, "url"), strings.HasSuffix(key, "urls"):
+		return true
+	case strings.ContainsFunc(s, unicode.IsSpace):
+		return false
+	}
+	for _, begin := range [...]string{assetScheme, assetPath, "http:", "https:", "//", `\\`, `/\`} {
+		if strings.HasPrefix(s, begin) {
+			return true
+		}
+	}
+	return strings.Contains(s, "://")
 }
 
 // mayUse refuses a file that the caller can't see, as one that is not there.
