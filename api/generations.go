@@ -24,6 +24,7 @@ const (
 // Generations is the road of pictures and videos that people have made. *commands.Generations implements it.
 type Generations interface {
 	Request(ctx context.Context, room string, actor domain.Actor, role domain.Role, r commands.GenerationRequest) (id string, err error)
+	Asked(ctx context.Context, room string, actor domain.Actor, key, hash string) (id string, err error)
 	Cancel(ctx context.Context, room string, actor domain.Actor, id string) error
 }
 
@@ -52,14 +53,24 @@ func (a *API) createGeneration(c echo.Context) error {
 		return err
 	}
 	r.Address = q.freeAddress()
+	ctx := c.Request().Context()
+	if r.Key != "" {
+		if id, err := a.cfg.Generations.Asked(ctx, room, q.actor(), r.Key, r.Hash); err != nil || id != "" {
+			return a.acceptedGeneration(c, room, id, err)
+		}
+	}
 	if err := a.countGeneration(c); err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
 	if err := a.join(ctx, room, v, &commands.Request{Actor: q.actor()}); err != nil {
 		return err
 	}
 	id, err := a.cfg.Generations.Request(ctx, room, q.actor(), role, r)
+	return a.acceptedGeneration(c, room, id, err)
+}
+
+// acceptedGeneration answers who asked for a generation.
+func (a *API) acceptedGeneration(c echo.Context, room, id string, err error) error {
 	if err != nil {
 		return err
 	}

@@ -483,6 +483,12 @@ func TestGenerationsAskedForBadly(t *testing.T) {
 		"no such picture":     {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "asset:nope"}}, 404, "not_found"},
 		"a foreign address":   {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "https://evil.example.com/x.png"}}, 400, "bad_request"},
 		"an inner address":    {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "http://169.254.169.254/latest"}}, 400, "bad_request"},
+		"it in capitals":      {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "HTTPS://evil.example.com/x.png"}}, 400, "bad_request"},
+		"it after a tab":      {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "\thttps://evil.example.com/x.png"}}, 400, "bad_request"},
+		"it with a space":     {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "https://evil.example.com/x y.png"}}, 400, "bad_request"},
+		"it without a scheme": {cmd{"model": restyle, "prompt": "a", "input": cmd{"images": []any{"//evil.example.com/x.png"}}}, 400, "bad_request"},
+		"another scheme":      {cmd{"model": restyle, "prompt": "a", "input": cmd{"reference": "ftp://evil.example.com/x.png"}}, 400, "bad_request"},
+		"words for a picture": {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_urls": []any{"evil.example.com"}}}, 400, "bad_request"},
 		"a lookalike":         {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "https://fal.media.evil.example.com/x"}}, 400, "bad_request"},
 		"a user in front":     {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "https://fal.media@evil.example.com/x"}}, 400, "bad_request"},
 		"a bad data URL":      {cmd{"model": restyle, "prompt": "a", "input": cmd{"image_url": "data:image/png;base64,AAAA"}}, 422, "invalid_command"},
@@ -520,8 +526,12 @@ func TestGenerationsCountLikeCallsOfModels(t *testing.T) {
 	g.api.falLimits.person.Windows = []commands.Window{{Max: 2, Per: time.Minute}}
 	ann := g.guest("Ann")
 	room := g.room(ann, "r", "private")
+	body, first := cmd{"model": textToImage, "prompt": "a cat"}, ""
 	for i := range 2 {
-		a := g.call("POST", room+"/generations", ann.token, cmd{"model": textToImage, "prompt": "a cat"}).ok(202)
+		a := g.call("POST", room+"/generations", ann.token, body, "Idempotency-Key", "kl"[i:i+1]).ok(202)
+		if first == "" {
+			first = a.json()["id"].(string)
+		}
 		if a.header.Get("X-RateLimit-Remaining") != fmt.Sprint(1-i) {
 			t.Errorf("%d: %v", i, a.header)
 		}
@@ -529,6 +539,11 @@ func TestGenerationsCountLikeCallsOfModels(t *testing.T) {
 	a := g.call("POST", room+"/generations", ann.token, cmd{"model": textToImage, "prompt": "a cat"}).refused(429, "rate_limited")
 	if a.header.Get("Retry-After") == "" {
 		t.Errorf("%v", a.header)
+	}
+	// What was asked for already is answered as it was, and counts no more.
+	g.call("POST", room+"/generations", ann.token, cmd{"model": textToImage, "prompt": "a dog"}, "Idempotency-Key", "other").refused(429, "rate_limited")
+	if again := g.order(ann, room, body, "Idempotency-Key", "k"); again != first {
+		t.Errorf("asked again under the key: %s, was %s", again, first)
 	}
 	// Guest identities are free: the next one at the same address counts with the first.
 	bob := g.guest("Bob")

@@ -84,6 +84,22 @@ func (g *Generations) ask(ctx context.Context, b by, c *domain.RequestGeneration
 	return "", err
 }
 
+// neverAt is a revision that no room is at.
+var neverAt = uint64(math.MaxUint64)
+
+// Asked finds the generation that was asked for under an Idempotency-Key, so that what comes again is answered before it is counted against limits, budgets
+// and space; id is "" where nothing was. CodeIdempotencyMismatch where the key was another request's.
+func (g *Generations) Asked(ctx context.Context, room string, actor domain.Actor, key, hash string) (id string, err error) {
+	res, err := g.cfg.Rooms.Do(ctx, room, Request{Actor: actor, Key: key, Hash: hash, IfMatch: &neverAt})
+	switch {
+	case isCode(err, domain.CodeRevisionConflict):
+		return "", nil // the room does not know the key
+	case err != nil:
+		return "", err
+	}
+	return g.askedBefore(ctx, room, res)
+}
+
 // askedBefore finds the generation that a request made when it came first.
 func (g *Generations) askedBefore(ctx context.Context, room string, res Result) (id string, err error) {
 	err = g.cfg.Rooms.Commits(ctx, room, res.First-1, func(c *events.Commit) bool {
