@@ -198,6 +198,9 @@ func (f *follow) submit(ctx context.Context) error {
 		if f.notSent = true; attempt >= f.g.cfg.Attempts {
 			return f.fail(ctx, &JobFailure{Code: FailedUpstream, Detail: "the queue can't be reached", Retryable: true}, 0)
 		}
+		// So that a process that takes over tries again too; where this can't be said, this one still knows.
+		_, uerr := f.g.command(ctx, f.key.room, domain.AdvanceGeneration{To: &events.GenerationUnsentData{ID: f.key.id, Attempt: attempt}}, "")
+		err = errors.Join(err, uerr)
 	}
 	return err
 }

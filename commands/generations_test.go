@@ -372,3 +372,31 @@ func TestAJobThatNeverEnds(t *testing.T) {
 		t.Error("fal.ai was not asked to end it")
 	}
 }
+
+// TestWhatWasSurelyNotSentIsSentAfterARestart: that nothing was sent is in the log, so the next process doesn't take it for unknown.
+func TestWhatWasSurelyNotSentIsSentAfterARestart(t *testing.T) {
+	m := newMakers(t)
+	m.enter("r", "ann")
+	a := &unreached{Jobs: m.queue}
+	a.times.Store(1000)
+	p := m.start(newFuse(0, false), "r", func(g *commands.GenerationConfig) { g.Jobs, g.Retry = a, time.Hour })
+	id, err := m.order(p, "r", "ann", "a cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ctx := testContext(t); ; {
+		v, err := m.rooms.View(ctx, "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := domain.FindGeneration(v.Generations, id); is.Status == domain.GenerationQueued && is.Attempt == 1 {
+			break
+		}
+	}
+	p.gens.Close()
+	p = m.start(newFuse(0, false), "r")
+	defer p.gens.Close()
+	if r := m.ends("r", id); r.Status != domain.GenerationSucceeded || len(m.fal.Jobs()) != 1 {
+		t.Errorf("%+v, %d jobs", r, len(m.fal.Jobs()))
+	}
+}

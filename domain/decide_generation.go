@@ -205,6 +205,10 @@ func (d *decider) advanceGeneration(to any) error {
 		if g := d.generation(p.ID, GenerationQueued, GenerationSubmitting); g != nil && p.Attempt == g.Attempt+1 {
 			d.emit(events.GenerationSubmitting, p)
 		}
+	case *events.GenerationUnsentData:
+		if g := d.generation(p.ID, GenerationSubmitting); g != nil && p.Attempt == g.Attempt {
+			d.emit(events.GenerationUnsent, p)
+		}
 	case *events.GenerationSubmittedData:
 		if g := d.generation(p.ID, GenerationSubmitting, GenerationUnknown, GenerationCanceled); g != nil && g.RequestID == "" {
 			d.emit(events.GenerationSubmitted, p)

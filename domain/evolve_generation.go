@@ -15,6 +15,8 @@ func (r *Room) foldGeneration(e *events.Event, rev uint64, at int64) (ok bool, e
 			Status: GenerationQueued, Revision: rev, Estimate: d.Estimate, RequestedAt: at})
 	case *events.GenerationSubmittingData:
 		return true, r.changeGeneration(d.ID, func(g *Generation) { g.Status, g.Attempt, g.SubmittingAt = GenerationSubmitting, d.Attempt, at })
+	case *events.GenerationUnsentData:
+		return true, r.changeGeneration(d.ID, func(g *Generation) { g.Status = GenerationQueued })
 	case *events.GenerationSubmittedData:
 		return true, r.changeGeneration(d.ID, func(g *Generation) {
 			if g.Status != GenerationCanceled {

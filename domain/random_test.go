@@ -153,7 +153,7 @@ func (c *chooser) generation() Command {
 	case 3:
 		return FinishGeneration{ID: id, Files: []GeneratedFile{{"a1", 640, 480}, {"a2", c.n(9), 7}, {Asset: "a3"}}[:1+c.n(3)], Cost: 3}
 	}
-	return AdvanceGeneration{pick[any](c, &events.GenerationSubmittingData{ID: id, Attempt: 1 + c.n(3)}, &events.GenerationSubmittedData{ID: id, RequestID: "r"},
+	return AdvanceGeneration{pick[any](c, &events.GenerationSubmittingData{ID: id, Attempt: 1 + c.n(3)}, &events.GenerationUnsentData{ID: id, Attempt: 1 + c.n(2)}, &events.GenerationSubmittedData{ID: id, RequestID: "r"},
 		&events.GenerationStartedData{ID: id}, &events.GenerationUnknownData{ID: id, Cost: 2}, &events.GenerationFailedData{ID: id, Code: "timeout", Detail: "d"})}
 }
 

@@ -28,6 +28,7 @@ const (
 
 	GenerationRequested  Type = "generation.requested"
 	GenerationSubmitting Type = "generation.submitting"
+	GenerationUnsent     Type = "generation.unsent"
 	GenerationSubmitted  Type = "generation.submitted"
 	GenerationStarted    Type = "generation.started"
 	GenerationSucceeded  Type = "generation.succeeded"

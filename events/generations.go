@@ -20,6 +20,11 @@ type (
 		ID      string `json:"id"`
 		Attempt int    `json:"attempt"` // from 1
 	}
+	// GenerationUnsentData: surely nothing of the attempt was sent, so there may be another.
+	GenerationUnsentData struct {
+		ID      string `json:"id"`
+		Attempt int    `json:"attempt"`
+	}
 	// GenerationSubmittedData: it was taken. The addresses are as the queue gave them.
 	GenerationSubmittedData struct {
 		ID          string `json:"id"`

@@ -76,6 +76,7 @@ var registry = func() map[Type]*definition {
 		define[CommentResolvedData](CommentResolved),
 		define[GenerationRequestedData](GenerationRequested),
 		define[GenerationSubmittingData](GenerationSubmitting),
+		define[GenerationUnsentData](GenerationUnsent),
 		define[GenerationSubmittedData](GenerationSubmitted),
 		define[GenerationStartedData](GenerationStarted),
 		define[GenerationSucceededData](GenerationSucceeded),

@@ -83,6 +83,7 @@ var samplePayloads = map[Type][]any{
 		&GenerationRequestedData{ID: "g-3", Model: "m", Request: "k1.cQ", Result: "video", Element: "el-3"},
 	},
 	GenerationSubmitting: {&GenerationSubmittingData{ID: "g-1", Attempt: 2}},
+	GenerationUnsent:     {&GenerationUnsentData{ID: "g-1", Attempt: 2}},
 	GenerationSubmitted: {&GenerationSubmittedData{ID: "g-1", RequestID: "r-1", StatusURL: "https://queue.fal.run/m/requests/r-1/status",
 		ResponseURL: "https://queue.fal.run/m/requests/r-1", CancelURL: "https://queue.fal.run/m/requests/r-1/cancel"}},
 	GenerationStarted: {&GenerationStartedData{ID: "g-1"}},

@@ -39,6 +39,8 @@ func (f *fold) addGeneration(room string, fc *fact, at string) {
 		g.requested, g.user, g.at, g.revision = d, f.person(fc.event.Actor), at, fc.revision
 	case *events.GenerationSubmittingData:
 		f.generation(room, d.ID).is("submitting")
+	case *events.GenerationUnsentData:
+		f.generation(room, d.ID).is("queued")
 	case *events.GenerationSubmittedData:
 		f.generation(room, d.ID).taken(at)
 	case *events.GenerationStartedData:

@@ -58,6 +58,9 @@ func (h *History) advance(g *generation) []any {
 	case g.status == "submitting" && n == 2:
 		g.status = "unknown"
 		return []any{&events.GenerationUnknownData{ID: id, Cost: 9}}
+	case g.status == "submitting" && n == 3:
+		g.status = "queued"
+		return []any{&events.GenerationUnsentData{ID: id, Attempt: 1}}
 	case g.status == "submitting" || g.status == "unknown":
 		g.status = "submitted"
 		return []any{taken(id)}

@@ -281,6 +281,8 @@ func typeOf(payload any) events.Type {
 		return events.GenerationRequested
 	case *events.GenerationSubmittingData:
 		return events.GenerationSubmitting
+	case *events.GenerationUnsentData:
+		return events.GenerationUnsent
 	case *events.GenerationSubmittedData:
 		return events.GenerationSubmitted
 	case *events.GenerationStartedData:
