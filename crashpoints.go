@@ -24,7 +24,7 @@ import (
 
 // This file is in the program that tests of crashes build, and in no other. With KANVAS_TEST_CRASH the process kills itself (SIGKILL) at one of the calls
 // that change something outside its memory: "before:3" before the third, "after:3" once it is done and before anybody hears of it, "during:1" in the middle
-// of the first that carries bytes. Calls count from when the file KANVAS_TEST_ARMED is there. KANVAS_TEST_FAL is where a stand-in for fal.ai listens,
+// of the first that carries bytes, "sent:1" when the first job was sent and before that is known anywhere here. Calls count from when the file KANVAS_TEST_ARMED is there. KANVAS_TEST_FAL is where a stand-in for fal.ai listens,
 // KANVAS_TEST_FAL_CA the certificate that it is known by.
 func init() {
 	if mode, at, ok := strings.Cut(os.Getenv("KANVAS_TEST_CRASH"), ":"); ok {
@@ -191,6 +191,9 @@ type crashJobs struct {
 
 func (j crashJobs) Submit(ctx context.Context, job commands.Job) (ref commands.JobRef, err error) {
 	err = j.c.call(func() (err error) { ref, err = j.Jobs.Submit(ctx, job); return err })
+	if j.c.hit("sent") {
+		die()
+	}
 	return ref, err
 }
 

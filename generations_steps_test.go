@@ -199,8 +199,8 @@ func TestGenerationKilledAtEveryStep(t *testing.T) {
 		modes   []string
 		skip    int // steps from one death to the next: the first row goes through all, the others differ from it in few
 	}{
-		"asked for": {"fal-ai/flux-kontext-lora/text-to-image", false, []string{"before", "after", "during"}, 1},
-		"told":      {"fal-ai/flux-kontext-lora/text-to-image", true, []string{"before", "after"}, 2},
+		"asked for": {"fal-ai/flux-kontext-lora/text-to-image", false, []string{"sent", "before", "after", "during"}, 1},
+		"told":      {"fal-ai/flux-kontext-lora/text-to-image", true, []string{"sent", "before", "after"}, 2},
 		"cut out":   {"fal-ai/evf-sam", false, []string{"before", "after", "during"}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
