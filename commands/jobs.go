@@ -31,8 +31,7 @@ const (
 // JobStatus is how a job stands.
 type JobStatus struct {
 	State    string
-	Position int    // of JobQueued: how many are before it
-	Log      string // the newest line of its log, "" for none; may quote the prompt
+	Position int // of JobQueued: how many are before it
 }
 
 // JobResult is what a job gave.

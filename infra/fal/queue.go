@@ -214,7 +214,7 @@ func (q *Queue) state(ctx context.Context, ref commands.JobRef) (jobState, error
 	return s, nil
 }
 
-// Status implements commands.Jobs. Log stays empty: a job's logs may be long, and quote what was asked.
+// Status implements commands.Jobs. A job's logs are not asked for: they may be long, and quote what was asked.
 func (q *Queue) Status(ctx context.Context, ref commands.JobRef) (commands.JobStatus, error) {
 	s, err := q.state(ctx, ref)
 	if err != nil {
