@@ -41,7 +41,7 @@ func newTrap(t *testing.T, endpoint string) *trap {
 	}
 	x := &trap{}
 	proxy := &httputil.ReverseProxy{
-		Director:     func(r *http.Request) { r.URL.Scheme, r.URL.Host = to.Scheme, to.Host }, // Host stays: it is signed
+		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }, // Host is signed
 		Transport:    &http.Transport{DisableCompression: true},
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // the caller is gone
 	}
