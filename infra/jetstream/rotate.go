@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -16,8 +18,12 @@ import (
 
 func (f MasterFiles) dir() string { return filepath.Dir(f.Path) }
 
-// OpenKeysOf is OpenKeys with the master keys of files, which are looked at again where a key turns up that another one wraps.
+// OpenKeysOf is OpenKeys with the master keys of files, which are looked at again where a key turns up that another one wraps. A first master key is made
+// only where no people's keys are wrapped yet.
 func (s *Store) OpenKeysOf(ctx context.Context, files MasterFiles) (*Keys, error) {
+	if err := s.masterIsThere(ctx, files); err != nil {
+		return nil, fmt.Errorf("jetstream: keys: %w", err)
+	}
 	newest, others, err := files.Load()
 	if err != nil {
 		return nil, err
@@ -27,6 +33,25 @@ func (s *Store) OpenKeysOf(ctx context.Context, files MasterFiles) (*Keys, error
 		k.masters.files = files
 	}
 	return k, err
+}
+
+// masterIsThere refuses a lost master key before a new one is made, which would stand where the lost one is to be restored.
+func (s *Store) masterIsThere(ctx context.Context, files MasterFiles) error {
+	if _, err := os.Stat(files.Path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	st, err := s.js.Stream(ctx, keysStream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	id := st.CachedInfo().Config.Metadata[metaKeyID]
+	if id == "" {
+		return nil
+	}
+	return fmt.Errorf("people's keys are wrapped under master key %s, and there is none at %s: restore the key file", id, files.Path)
 }
 
 // Rotate wraps all keys under a new master key, erases what was wrapped under another, and puts the new one in the place of the old file. Killed at any

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,6 +74,30 @@ func (r *rotation) same(ctx context.Context, k *Keys) {
 			r.t.Errorf("the key of %s: %v %v", p, ok, err)
 		}
 	}
+}
+
+// TestALostMasterKeyIsNotReplaced: the start is refused, and nothing stands where the key is to be restored.
+func TestALostMasterKeyIsNotReplaced(t *testing.T) {
+	r := newRotation(t)
+	kept := r.files.Path + ".kept"
+	if err := os.Rename(r.files.Path, kept); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Dir: filepath.Join(r.dir, "log"), Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.OpenKeysOf(t.Context(), r.files)
+	if err == nil || !strings.Contains(err.Error(), "restore the key file") {
+		t.Errorf("opened without the master key: %v", err)
+	}
+	if _, err := os.Stat(r.files.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another master key was made: %v", err)
+	}
+	if err := errors.Join(s.Close(t.Context()), os.Rename(kept, r.files.Path)); err != nil {
+		t.Fatal(err)
+	}
+	r.with(func(context.Context, *Keys) {})
 }
 
 // under counts the keys by the master key that wraps them.
