@@ -24,7 +24,7 @@ var videoModels = Models{"fal-ai/bytedance/seedance"}
 
 // Model implements commands.Models. Of models that nobody has described, the name says whether they make videos.
 func (c Catalog) Model(name string) (commands.Model, bool) {
-	if !modelForm.MatchString(name) || !c.Allowed.allow(name) {
+	if !modelName(name) || !c.Allowed.allow(name) {
 		return commands.Model{}, false
 	}
 	m := commands.Model{Result: commands.ResultImage, MaskOf: maskModels[name]}

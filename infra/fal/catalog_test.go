@@ -27,7 +27,7 @@ func TestCatalogModels(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, got, ok)
 		}
 	}
-	for _, name := range []string{"other/x", "", "fal-ai//x", "../fal-ai/x", "https://fal.run/x"} {
+	for _, name := range []string{"other/x", "", "fal-ai//x", "../fal-ai/x", "https://fal.run/x", "fal-ai/evf-sam/requests/1/status", "fal-ai/evf-sam/requests"} {
 		if got, ok := c.Model(name); ok {
 			t.Errorf("%s: %+v", name, got)
 		}

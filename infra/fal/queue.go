@@ -90,7 +90,7 @@ func (a answer) unexpected(what string) error {
 
 // Submit implements commands.Jobs.
 func (q *Queue) Submit(ctx context.Context, j commands.Job) (commands.JobRef, error) {
-	if !modelForm.MatchString(j.Model) || !q.p.models.allow(j.Model) {
+	if !modelName(j.Model) || !q.p.models.allow(j.Model) {
 		return commands.JobRef{}, refused(commands.FailedInput, "the model is not served here")
 	}
 	if !q.p.HasKey() {

@@ -43,6 +43,11 @@ func (m Models) Check() (bad []string) {
 	return bad
 }
 
+// modelName reports whether a name is one of a model, and not the way to one of its jobs.
+func modelName(name string) bool {
+	return modelForm.MatchString(name) && !strings.Contains(name+"/", "/requests/")
+}
+
 func (m Models) allow(model string) bool {
 	return slices.ContainsFunc(m, func(entry string) bool { return entry == "*" || within(model, entry) })
 }
