@@ -50,31 +50,32 @@ func newTrap(t *testing.T, endpoint string) *trap {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		snaps, before := x.count()
-		if snaps && before {
-			x.kill()
-			panic(http.ErrAbortHandler)
-		}
-		if !snaps {
+		kill, before := x.count()
+		if kill == nil {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		proxy.ServeHTTP(httptest.NewRecorder(), r)
-		x.kill()
+		if !before {
+			proxy.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		kill()
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(x.Close)
 	return x
 }
 
-func (x *trap) count() (snaps, before bool) {
+// count counts a call; kill is nil where the trap does not snap.
+func (x *trap) count() (kill func(), before bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.at == 0 {
-		return false, false
+		return nil, false
 	}
-	x.at--
-	return x.at == 0, x.before
+	if x.at--; x.at > 0 {
+		return nil, false
+	}
+	return x.kill, x.before
 }
 
 // set has the trap snap at the n-th call from now; 0: never. It returns how many calls were left of the time before.
@@ -219,7 +220,8 @@ func TestUploadsToR2KilledInTheMiddle(t *testing.T) {
 	for name, data := range map[string][]byte{"one request": withText(noisyPNG(t, 40, 40)), "in parts": large, "in parts, stored anew": withText(large)} {
 		for n, reached := 0, true; reached; n++ {
 			u := &sentUpload{who: &person{t, s, token}, data: data}
-			x.set(max(n, 1), n == 0, func() { _ = s.cmd.Process.Kill() }) // it may have been killed by the call before
+			server := s.cmd.Process
+			x.set(max(n, 1), n == 0, func() { _ = server.Kill() }) // it may have been killed by the call before
 			err := u.run()
 			all = append(all, u)
 			if reached = x.set(0, false, nil) == 0; !reached {
