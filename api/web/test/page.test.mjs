@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { added, dragMouse, element, elements, fact, give, has, live, middle, person, sameAsServer, saved, screenshots, shot, status, token, visit } from './lib/browser.mjs';
+import { added, dragMouse, drawn, element, elements, fact, give, has, live, middle, person, sameAsServer, saved, screenshots, shot, status, token, visit } from './lib/browser.mjs';
 import { api, eventually, startServer } from './lib/server.mjs';
 import { openWorld } from './lib/world.mjs';
 
@@ -140,9 +140,11 @@ describe('two people in a room', () => {
     await ada.page.mouse.click(p.x, p.y);
     const e = await element(ada.page, rect);
     const corner = await ada.page.evaluate(({ x, y }) => window.__kanvas.toScreen(x, y), { x: e.x + e.width, y: e.y + e.height });
+    await drawn(ada.page);
     await dragMouse(ada.page, { x: corner.x + 4, y: corner.y + 4 }, { x: corner.x + 44, y: corner.y + 24 });
     await fact(ada.page, 'it grew', ({ id, w }) => window.__kanvas.elements().find((x) => x.id === id).width > w + 20, { id: rect, w: e.width });
     const top = await ada.page.evaluate(({ x, y }) => window.__kanvas.toScreen(x, y), await element(ada.page, rect).then((r) => ({ x: r.x + r.width / 2, y: r.y })));
+    await drawn(ada.page);
     await dragMouse(ada.page, { x: top.x, y: top.y - 30 }, { x: top.x + 90, y: top.y - 10 });
     await fact(ada.page, 'it turned', (id) => window.__kanvas.elements().find((x) => x.id === id).rotation > 10, rect);
     await converged();

@@ -65,6 +65,9 @@ export const live = (page) => fact(page, 'the room is live', () => window.__kanv
 export const has = (page, id) => fact(page, `element ${id} is there`, (id) => window.__kanvas.elements().find((e) => e.id === id), id);
 export const shot = (page, name) => page.screenshot({ path: join(screenshots, `${name}.png`) });
 
+/** Waits until what was changed is drawn: what is pressed on the canvas is found by its last drawing. */
+export const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
 /** Presses the mouse at a, moves it to b in steps, and lets go unless `hold`. Screen coordinates. */
 export async function dragMouse(page, a, b, { steps = 8, hold = false } = {}) {
   await page.mouse.move(a.x, a.y);
