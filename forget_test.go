@@ -160,14 +160,18 @@ func (w *forgetWorld) answers() string {
 		}
 	}
 	v1 := dialAs(w.t, "ws://"+w.s.addr+"/v1/rooms/studio/ws", "kanvas.v1")
+	defer v1.ws.CloseNow() // a server that stops waits for those that do not answer
 	v1.say(w.t, map[string]any{"type": "hello", "token": w.bob, "client": "c"})
 	all.WriteString(v1.through(w.t, `"type":"snapshot"`))
 	again := dialAs(w.t, "ws://"+w.s.addr+"/v1/rooms/studio/ws", "kanvas.v1")
+	defer again.ws.CloseNow()
 	again.say(w.t, map[string]any{"type": "hello", "token": w.bob, "client": "d", "resume": 1})
 	all.WriteString(again.through(w.t, `bobs-chat-stays`))
 	party := dialAs(w.t, "ws://"+w.s.addr+"/parties/main/studio?_pk=bb&token="+w.bob, "")
+	defer party.ws.CloseNow()
 	all.WriteString(party.through(w.t, `"chat:history"`))
 	registry := dialAs(w.t, "ws://"+w.s.addr+"/parties/registry/registry?_pk=bb", "")
+	defer registry.ws.CloseNow()
 	all.WriteString(registry.through(w.t, `"rooms"`))
 	return all.String()
 }
