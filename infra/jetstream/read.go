@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,6 +17,9 @@ import (
 const (
 	readLimit = 512
 	readBytes = 1 << 20
+
+	// followerWait is how long a server may take for a batch where others have the same: a question to one that just died is never answered.
+	followerWait = 2 * time.Second
 )
 
 // getRequest is a request of $JS.API.DIRECT.GET and $JS.API.STREAM.MSG.GET.
@@ -112,17 +116,24 @@ func (s *Store) Read(ctx context.Context, st events.Stream, from uint64, yield f
 	p := s.Partition(st)
 	subject := subjectOf(p, st)
 	var must uint64 // followers may be behind: read at least to here
+	deadline := withDeadline
 	if s.cfg.Replicas > 1 {
 		last, ok, err := s.Last(ctx, st)
 		if err != nil || !ok || last.Seq < from {
 			return err
 		}
 		must = last.Seq
+		deadline = func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, followerWait)
+		}
 	}
 	for {
-		bctx, cancel := withDeadline(ctx)
+		bctx, cancel := deadline(ctx)
 		recs, more, err := s.batch(bctx, p, subject, from, readLimit, readBytes)
 		cancel()
+		if err != nil && must > 0 && ctx.Err() == nil {
+			break // the leader has all of it
+		}
 		if err != nil {
 			return fmt.Errorf("read %s from %d: %w", st, from, err)
 		}
